@@ -1,0 +1,266 @@
+"""Forward pass and backpropagation through time, by hand, as pure functions.
+
+Inside, arrays are time-major, so that `lax.scan` walks over contiguous blocks, and the weight
+matrices of the LSTM are kept as (inputs, 4H), the transpose of the canonical (4H, inputs): both
+z = x W and the weight gradient x^T dz are then in the layouts that XLA multiplies fastest.
+
+Gradients are those of the formulas in `lstmbench.parameters`; Werbos,
+https://doi.org/10.1109/5.58337. The backward loop does only what must be done step by step; each
+weight gradient is one product over all T steps after it. (What `jax.grad` makes of the scan adds
+up the weight gradient inside the loop.)
+"""
+
+from typing import NamedTuple, TypeAlias
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+Arrays: TypeAlias = dict[str, jax.Array]
+
+
+class Layer(NamedTuple):
+    """Weights of one layer: (X, 4H), (H, 4H) and (4H,), where X is V or, above layer 0, H."""
+
+    weight_ih: jax.Array
+    weight_hh: jax.Array
+    bias: jax.Array
+
+
+class Gates(NamedTuple):
+    """Activated input, forget, cell and output gates, each (..., B, H)."""
+
+    i: jax.Array
+    f: jax.Array
+    g: jax.Array
+    o: jax.Array
+
+
+class Trace(NamedTuple):
+    """What a pass over one layer leaves behind: x (T, B, X), gates, c and h (T, B, H)."""
+
+    inputs: jax.Array
+    gates: Gates
+    cell: jax.Array
+    hidden: jax.Array
+
+
+class LayerState(NamedTuple):
+    """h and c of one layer, each (B, H)."""
+
+    hidden: jax.Array
+    cell: jax.Array
+
+
+def transpose_weights(arrays: Arrays) -> Arrays:
+    """From the canonical layout of the LSTM's matrices to that used here, or back."""
+    return {name: a.T if name.startswith("lstm.") else a for name, a in arrays.items()}
+
+
+def layers_of(parameters: Arrays) -> list[Layer]:
+    """The weights of each layer, bottom first."""
+    count = sum(name.endswith(".weight_hh") for name in parameters)
+    return [
+        Layer(*(parameters[f"lstm.{n}.{part}"] for part in Layer._fields)) for n in range(count)
+    ]
+
+
+def zero_state(parameters: Arrays, batch: int) -> list[LayerState]:
+    """The state of each layer before the first step."""
+    output = parameters["linear.weight"]
+    zeros = jnp.zeros((batch, output.shape[1]), output.dtype)
+    return [LayerState(zeros, zeros) for _ in layers_of(parameters)]
+
+
+def one_hot(parameters: Arrays, digits: jax.Array) -> jax.Array:
+    """Digits (...) as unit vectors (..., V)."""
+    output = parameters["linear.weight"]
+    return jax.nn.one_hot(digits, output.shape[0], dtype=output.dtype)
+
+
+def output_layer(parameters: Arrays, hidden: jax.Array) -> jax.Array:
+    """Logits (..., V) from h of the top layer (..., H)."""
+    return hidden @ parameters["linear.weight"].T + parameters["linear.bias"]
+
+
+def cell_step(z: jax.Array, cell: jax.Array) -> tuple[Gates, LayerState]:
+    """One step from z_t (B, 4H) and c_{t-1} (B, H): the gates, and h_t with c_t."""
+    z_i, z_f, z_g, z_o = jnp.split(z, 4, axis=-1)
+    gates = Gates(jax.nn.sigmoid(z_i), jax.nn.sigmoid(z_f), jnp.tanh(z_g), jax.nn.sigmoid(z_o))
+    cell = gates.f * cell + gates.i * gates.g
+    return gates, LayerState(gates.o * jnp.tanh(cell), cell)
+
+
+def run_layer(layer: Layer, inputs: jax.Array, state: LayerState) -> Trace:
+    """All T steps of one layer over inputs (T, B, X)."""
+    # The inputs are all known, so their product is one, outside the loop.
+    projected = inputs @ layer.weight_ih + layer.bias
+
+    def step(state: LayerState, x: jax.Array) -> tuple[LayerState, tuple[Gates, LayerState]]:
+        gates, state = cell_step(x + state.hidden @ layer.weight_hh, state.cell)
+        return state, (gates, state)
+
+    _, (gates, states) = lax.scan(step, state, projected)
+    return Trace(inputs, gates, states.cell, states.hidden)
+
+
+def run(parameters: Arrays, tokens: jax.Array, states: list[LayerState]) -> list[Trace]:
+    """All T steps over `tokens` (T, B), one layer after the other."""
+    x = one_hot(parameters, tokens)
+    traces = []
+    for layer, state in zip(layers_of(parameters), states, strict=True):
+        traces.append(run_layer(layer, x, state))
+        x = traces[-1].hidden
+    return traces
+
+
+def step_layers(
+    parameters: Arrays, digits: jax.Array, states: list[LayerState]
+) -> tuple[jax.Array, list[LayerState], list[Trace]]:
+    """One step of every layer from `digits` (B,): the argmax (B,), the states and the traces."""
+    x = one_hot(parameters, digits)
+    after, traces = [], []
+    for layer, state in zip(layers_of(parameters), states, strict=True):
+        z = x @ layer.weight_ih + state.hidden @ layer.weight_hh + layer.bias
+        gates, state = cell_step(z, state.cell)
+        after.append(state)
+        traces.append(Trace(x, gates, state.cell, state.hidden))
+        x = state.hidden
+    return best(parameters, x, digits.dtype), after, traces
+
+
+def best(parameters: Arrays, hidden: jax.Array, dtype: jnp.dtype) -> jax.Array:
+    """The likeliest digit (B,) after h of the top layer (B, H)."""
+    return jnp.argmax(output_layer(parameters, hidden), axis=-1).astype(dtype)
+
+
+def run_free(parameters: Arrays, first: jax.Array, length: int) -> list[Trace]:
+    """`length` steps from `first` (B,), each further input being the argmax of the last step."""
+
+    def step(
+        carry: tuple[jax.Array, list[LayerState]], nothing: None
+    ) -> tuple[tuple[jax.Array, list[LayerState]], list[Trace]]:
+        digits, states, traces = step_layers(parameters, *carry)
+        return (digits, states), traces
+
+    traces: list[Trace]
+    start = first, zero_state(parameters, len(first))
+    _, traces = lax.scan(step, start, length=length)
+    return traces
+
+
+def forward(
+    parameters: Arrays, inputs: jax.Array, *state: jax.Array
+) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+    """Logits (B, T, V) and the last (h, c), each (L, B, H), from `state` (h, c) or from zero."""
+    if state:
+        states = [LayerState(h, c) for h, c in zip(*state, strict=True)]
+    else:
+        states = zero_state(parameters, len(inputs))
+    traces = run(parameters, inputs.T, states)
+    logits = output_layer(parameters, traces[-1].hidden)
+    hidden = jnp.stack([trace.hidden[-1] for trace in traces])
+    cell = jnp.stack([trace.cell[-1] for trace in traces])
+    return logits.swapaxes(0, 1), (hidden, cell)
+
+
+def generate(parameters: Arrays, prompts: jax.Array, steps: int) -> jax.Array:
+    """Greedy digits (B, steps) that follow the prompts (B, P), in one loop on the device."""
+    traces = run(parameters, prompts.T, zero_state(parameters, len(prompts)))
+    first = best(parameters, traces[-1].hidden[-1], prompts.dtype)
+    states = [LayerState(trace.hidden[-1], trace.cell[-1]) for trace in traces]
+
+    def step(
+        carry: tuple[jax.Array, list[LayerState]], nothing: None
+    ) -> tuple[tuple[jax.Array, list[LayerState]], jax.Array]:
+        digits, states, _ = step_layers(parameters, *carry)
+        return (digits, states), digits
+
+    _, rest = lax.scan(step, (first, states), length=steps - 1)
+    return jnp.concatenate([first[None], rest]).T
+
+
+def loss_and_gradients(
+    parameters: Arrays, inputs: jax.Array, targets: jax.Array, free_running: bool = False
+) -> tuple[jax.Array, Arrays]:
+    """Mean cross-entropy (nats) of `targets` (B, T) and its gradients, laid out as parameters."""
+    batch, length = inputs.shape
+    if free_running:
+        traces = run_free(parameters, inputs[:, 0], length)
+    else:
+        traces = run(parameters, inputs.T, zero_state(parameters, batch))
+    return backward(parameters, traces, targets.T)
+
+
+def canonical_loss_and_gradients(
+    parameters: Arrays, inputs: jax.Array, targets: jax.Array
+) -> tuple[jax.Array, Arrays]:
+    """`loss_and_gradients`, with the gradients in the canonical layout."""
+    loss, gradients = loss_and_gradients(parameters, inputs, targets)
+    return loss, transpose_weights(gradients)
+
+
+def backward(
+    parameters: Arrays, traces: list[Trace], targets: jax.Array
+) -> tuple[jax.Array, Arrays]:
+    """Loss and gradients after a pass from a zero state, for `targets` (T, B)."""
+    top = traces[-1].hidden
+    loss, d_logits = cross_entropy(output_layer(parameters, top), one_hot(parameters, targets))
+    gradients = {
+        "linear.weight": sum_of_products(d_logits, top),
+        "linear.bias": d_logits.sum((0, 1)),
+    }
+    d_hidden = d_logits @ parameters["linear.weight"]
+    layers = layers_of(parameters)
+    for n in reversed(range(len(layers))):
+        d_z = backward_through_time(layers[n], traces[n], d_hidden)
+        gradients |= {
+            f"lstm.{n}.weight_ih": sum_of_products(traces[n].inputs, d_z),
+            # h before the first step is zero and adds nothing.
+            f"lstm.{n}.weight_hh": sum_of_products(traces[n].hidden[:-1], d_z[1:]),
+            f"lstm.{n}.bias": d_z.sum((0, 1)),
+        }
+        d_hidden = d_z @ layers[n].weight_ih.T  # of the layer below
+    return loss, gradients
+
+
+def backward_through_time(layer: Layer, trace: Trace, d_hidden: jax.Array) -> jax.Array:
+    """d loss / d z (T, B, 4H) from what reaches h (T, B, H) from above the layer."""
+
+    def step(
+        carry: LayerState, x: tuple[jax.Array, Gates, jax.Array, jax.Array]
+    ) -> tuple[LayerState, jax.Array]:
+        d_h, (i, f, g, o), cell, cell_before = x
+        d_h += carry.hidden
+        tanh_cell = jnp.tanh(cell)
+        d_c = carry.cell + d_h * o * (1 - tanh_cell * tanh_cell)
+        # d z = d activation * derivative: s (1 - s) of a sigmoid s, 1 - g^2 of the tanh g
+        d_z = jnp.concatenate(
+            [
+                d_c * g * i * (1 - i),
+                d_c * cell_before * f * (1 - f),
+                d_c * i * (1 - g * g),
+                d_h * tanh_cell * o * (1 - o),
+            ],
+            axis=-1,
+        )
+        return LayerState(d_z @ layer.weight_hh.T, d_c * f), d_z
+
+    zeros = jnp.zeros_like(d_hidden[0])
+    cell_before = jnp.concatenate([zeros[None], trace.cell[:-1]])
+    steps = d_hidden, trace.gates, trace.cell, cell_before
+    _, d_z = lax.scan(step, LayerState(zeros, zeros), steps, reverse=True)
+    return d_z
+
+
+def sum_of_products(left: jax.Array, right: jax.Array) -> jax.Array:
+    """Sum over T and B of the outer products of left (T, B, M) and right (T, B, N): (M, N)."""
+    return left.reshape(-1, left.shape[-1]).T @ right.reshape(-1, right.shape[-1])
+
+
+def cross_entropy(logits: jax.Array, wanted: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Mean of -log softmax(logits) at `wanted` (T, B, V), one-hot, and its gradient by logits."""
+    count = wanted.shape[0] * wanted.shape[1]
+    log_probability = jax.nn.log_softmax(logits)
+    loss = -jnp.sum(wanted * log_probability) / count
+    return loss, (jnp.exp(log_probability) - wanted) / count

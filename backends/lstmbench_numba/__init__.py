@@ -1,0 +1,1 @@
+"""An LSTM for the CPU, compiled with Numba."""

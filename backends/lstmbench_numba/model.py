@@ -1,0 +1,413 @@
+"""Forward pass and backpropagation through time, by hand, for a range of the batch's rows.
+
+Arrays are time-major; P is the padded hidden size, S = P + one vector the distance between rows
+of hidden units (4P + one vector between rows of gates), which keeps rows from competing for the
+same few sets of the cache. A pass runs all layers at each step, so that the same code serves
+given inputs and the model's own.
+
+Formulas: `lstmbench.parameters`; their gradients: Werbos, https://doi.org/10.1109/5.58337.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import prange
+
+from lstmbench_numba.cell import argmax, cell_backward, cell_forward, cross_entropy
+from lstmbench_numba.simd import (
+    Block,
+    Grid,
+    Table,
+    ahead,
+    at,
+    compiled,
+    compiled_parallel,
+    load,
+    outlined,
+    pointer,
+    row_of,
+    spread,
+    store,
+    strip_1,
+    strip_2,
+    width,
+)
+from lstmbench_numba.weights import Sizes, Transposes, Weights, transposes_in, weights_in
+
+# Rows of the batch and the time that a weight gradient sums at once: what stays in the L2 cache.
+DEPTH = 128
+
+FORWARD, TEACHER_FORCED, FREE_RUNNING, GENERATE = range(4)
+
+
+class Workspace(NamedTuple):
+    """What a pass at one (B, T) leaves behind; made once and used by every call."""
+
+    tokens: np.ndarray  # (T, B) int64, the digit that goes in at each step
+    targets: np.ndarray  # (T, B) int64
+    gates: Grid  # (L, T, B, 4P + one vector) activated i, f, g, o; on the way back d loss / d z
+    hidden: Grid  # (L, T + 1, B, S) h; [:, 0] is the initial state
+    cell: Grid  # (L, T + 1, B, S) c; likewise
+    tanh_cell: Grid  # (L, T, B, S)
+    d_hidden: Grid  # (L, 1, B, S) d loss / d h of the step at hand
+    d_cell: Grid  # (L, 1, B, S) d loss / d c, likewise
+    logits: Grid  # (1, T, B, padded V); after the loss its gradient
+    zero: Grid  # (1, 1, 1, S) to start sums from
+
+
+class Memory(NamedTuple):
+    """The arrays behind a `Workspace`: few, as each one adds to a parallel loop's compilation."""
+
+    tokens: np.ndarray  # (2, T, B) int64: inputs and targets
+    numbers: np.ndarray  # all of the others
+    losses: np.ndarray  # (parts) float64: cross-entropy of each part of the rows, summed, in nats
+
+
+def workspace_layout(s: Sizes, batch: int, length: int) -> dict[str, tuple[int, ...]]:
+    """Shapes of the parts of `Memory.numbers`, in order, for (B, T) = (batch, length)."""
+    units = s.padded + s.width
+    return {
+        "gates": (s.layers, length, batch, 4 * s.padded + s.width),
+        "hidden": (s.layers, length + 1, batch, units),
+        "cell": (s.layers, length + 1, batch, units),
+        "tanh_cell": (s.layers, length, batch, units),
+        "d_hidden": (s.layers, 1, batch, units),
+        "d_cell": (s.layers, 1, batch, units),
+        "logits": (1, length, batch, s.logits),
+        "zero": (1, 1, 1, units),
+    }
+
+
+@compiled
+def _after(grid: Grid, layers: int, steps: int, columns: int) -> Grid:
+    """The grid that follows a grid of `layers` in memory, for as many rows."""
+    return Grid(at(grid, layers, 0, 0).start, steps, grid.rows, columns)
+
+
+@compiled
+def workspace_in(m: Memory, s: Sizes) -> Workspace:
+    """The named parts of `m`, as `workspace_layout` has them."""
+    _, length, batch = m.tokens.shape
+    units = s.padded + s.width
+    gates = Grid(pointer(m.numbers), length, batch, 4 * s.padded + s.width)
+    hidden = _after(gates, s.layers, length + 1, units)
+    cell = _after(hidden, s.layers, length + 1, units)
+    tanh_cell = _after(cell, s.layers, length, units)
+    d_hidden = _after(tanh_cell, s.layers, 1, units)
+    d_cell = _after(d_hidden, s.layers, 1, units)
+    logits = _after(d_cell, s.layers, length, s.logits)
+    zero = _after(logits, 1, 1, units)
+    return Workspace(
+        m.tokens[0],
+        m.tokens[1],
+        gates,
+        hidden,
+        cell,
+        tanh_cell,
+        d_hidden,
+        d_cell,
+        logits,
+        zero,
+    )
+
+
+@compiled
+def right(part: Block, columns: int) -> Block:
+    """The same block from `columns` further on."""
+    return Block(ahead(part.start, columns * part.step), part.row, part.step)
+
+
+@compiled
+def product(
+    a: Block, panels: Any, first: Block, out: Block, rows: int, depth: int, columns: int
+) -> None:
+    """out (rows, columns) = first + a (rows, depth) b (depth, columns), b in panels at `panels`."""
+    outlined()
+    one = width(out.start)
+    for c in range(0, columns, 2 * one):
+        strip = ahead(panels, c * depth)
+        if columns - c > one:
+            b = Block(strip, 2 * one, 1)
+            strip_2(a, b, right(first, c), right(out, c), rows, depth)
+        else:
+            b = Block(strip, one, 1)
+            strip_1(a, b, right(first, c), right(out, c), rows, depth)
+
+
+@compiled
+def clear(out: Block, rows: int, columns: int) -> None:
+    """Zeros in whole vectors. (A slice set to 0 compiles to hundreds of instructions.)"""
+    outlined()
+    zeros = spread(out.start, 0)
+    for row in range(rows):
+        for c in range(0, columns, width(out.start)):
+            store(out.start, row * out.row + c, zeros)
+
+
+@compiled
+def feed(weights: Weights, tokens: np.ndarray, out: Block, t: int, start: int, stop: int) -> None:
+    """z = one-hot(tokens[t, start:stop]) W_ih^T + b of layer 0: a row of it for each digit."""
+    outlined()
+    bias = weights.bias.start
+    for row in range(stop - start):
+        x, z = row_of(weights.embedding, tokens[t, start + row]), ahead(out.start, row * out.row)
+        for c in range(0, weights.bias.columns, width(bias)):
+            store(z, c, load(x, c) + load(bias, c))
+
+
+@compiled
+def step_forward(
+    s: Sizes, weights: Weights, work: Workspace, step: int, start: int, stop: int
+) -> None:
+    """All layers at step number `step` for rows [start, stop).
+
+    Where `work` holds fewer steps, each one takes the place of an earlier one.
+    """
+    outlined()
+    length, rows, units = work.gates.steps, stop - start, s.padded
+    t, before, after = step % length, step % (length + 1), (step + 1) % (length + 1)
+    for n in range(s.layers):
+        z = at(work.gates, n, t, start)
+        if n == 0:
+            feed(weights, work.tokens, z, t, start, stop)
+        else:
+            x, bias = at(work.hidden, n - 1, after, start), Block(row_of(weights.bias, n), 0, 1)
+            product(x, row_of(weights.below, n - 1), bias, z, rows, units, 4 * units)
+        h = at(work.hidden, n, before, start)
+        product(h, row_of(weights.recurrent, n), z, z, rows, units, 4 * units)
+        c, c_after = at(work.cell, n, before, start), at(work.cell, n, after, start)
+        tanh_c, h_after = at(work.tanh_cell, n, t, start), at(work.hidden, n, after, start)
+        cell_forward(z, c, c_after, tanh_c, h_after, rows, units)
+    h = at(work.hidden, s.layers - 1, after, start)
+    logits, bias = at(work.logits, 0, t, start), Block(weights.output_bias.start, 0, 1)
+    product(h, weights.output.start, bias, logits, rows, units, s.logits)
+
+
+@compiled
+def answer(s: Sizes, work: Workspace, t: int, row: int) -> int:
+    """The model's own next digit after step t."""
+    return argmax(at(work.logits, 0, t, row).start, s.vocabulary)
+
+
+@compiled
+def pass_forward(
+    s: Sizes, weights: Weights, work: Workspace, free_running: bool, start: int, stop: int
+) -> None:
+    """All T steps for rows [start, stop). Free-running: each digit but the first is the argmax."""
+    outlined()
+    for t in range(work.gates.steps):
+        if free_running and t:
+            for row in range(start, stop):
+                work.tokens[t, row] = answer(s, work, t - 1, row)
+        step_forward(s, weights, work, t, start, stop)
+
+
+@compiled
+def loss_backward(s: Sizes, work: Workspace, start: int, stop: int) -> float:
+    """Cross-entropy summed over rows [start, stop), in nats; logits become its mean's gradient."""
+    outlined()
+    weight, total = 1 / work.targets.size, 0.0
+    for t in range(work.gates.steps):
+        for row in range(start, stop):
+            logits, target = at(work.logits, 0, t, row).start, work.targets[t, row]
+            total += cross_entropy(logits, s.logits, s.vocabulary, target, weight)
+    return total
+
+
+@compiled
+def pass_backward(s: Sizes, transposes: Transposes, work: Workspace, start: int, stop: int) -> None:
+    """All T steps back for rows [start, stop): from d loss / d logits to d loss / d z."""
+    outlined()
+    rows, units = stop - start, s.padded
+    zero = Block(work.zero.start, 0, 1)
+    for n in range(s.layers):
+        clear(at(work.d_hidden, n, 0, start), rows, units)
+        clear(at(work.d_cell, n, 0, start), rows, units)
+    for t in range(work.gates.steps - 1, -1, -1):
+        d_z, d_h = at(work.logits, 0, t, start), at(work.d_hidden, s.layers - 1, 0, start)
+        product(d_z, transposes.output.start, d_h, d_h, rows, s.logits, units)
+        for n in range(s.layers - 1, -1, -1):
+            d_z, d_h = at(work.gates, n, t, start), at(work.d_hidden, n, 0, start)
+            c, tanh_c = at(work.cell, n, t, start), at(work.tanh_cell, n, t, start)
+            cell_backward(d_z, c, tanh_c, d_h, at(work.d_cell, n, 0, start), rows, units)
+            if t:
+                product(d_z, row_of(transposes.recurrent, n), zero, d_h, rows, 4 * units, units)
+            if n:
+                d_x = at(work.d_hidden, n - 1, 0, start)
+                product(d_z, row_of(transposes.below, n - 1), d_x, d_x, rows, 4 * units, units)
+
+
+@compiled
+def matrix_gradient(
+    x: Block, d_z: Block, count: int, out: Any, units: int, columns: int, start: int, stop: int
+) -> None:
+    """Columns [start, stop) of x^T d_z, summed over `count` rows, to panels at the pointer `out`.
+
+    x (count, units), d_z (count, columns).
+    """
+    outlined()
+    one = width(out)
+    clear(Block(ahead(out, start * units), 0, 1), 1, (stop - start) * units)
+    for row in range(0, count, DEPTH):
+        depth = min(DEPTH, count - row)
+        a = Block(ahead(x.start, row * x.row), 1, x.row)
+        for c in range(start, stop, 2 * one):
+            panel = min(2 * one, columns - c)
+            b = Block(ahead(d_z.start, row * d_z.row + c), d_z.row, 1)
+            total = Block(ahead(out, c * units), panel, 1)
+            if panel > one:
+                strip_2(a, b, total, total, units, depth)
+            else:
+                strip_1(a, b, total, total, units, depth)
+
+
+@compiled
+def add_row(out: Any, x: Any, start: int, stop: int) -> None:
+    """out[start:stop] += x[start:stop], at pointers."""
+    for c in range(start, stop, width(out)):
+        store(out, c, load(out, c) + load(x, c))
+
+
+@compiled
+def bias_gradient(d_z: Block, count: int, out: Any, start: int, stop: int) -> None:
+    """Columns [start, stop) of the sum of `count` rows of d_z."""
+    outlined()
+    clear(Block(ahead(out, start), 0, 1), 1, stop - start)
+    for row in range(count):
+        add_row(out, ahead(d_z.start, row * d_z.row), start, stop)
+
+
+@compiled
+def embedding_gradient(
+    tokens: np.ndarray, d_z: Block, gradient: Table, digits: int, start: int, stop: int
+) -> None:
+    """Columns [start, stop) of one-hot(tokens)^T d_z: each row is added to that of its digit."""
+    outlined()
+    clear(Block(ahead(gradient.start, start), gradient.columns, 1), digits, stop - start)
+    for row, token in enumerate(tokens.ravel()):
+        add_row(row_of(gradient, token), ahead(d_z.start, row * d_z.row), start, stop)
+
+
+@compiled
+def weight_gradients(s: Sizes, work: Workspace, gradient: Weights, start: int, stop: int) -> None:
+    """Gradients of the gate columns [start, stop) of all layers, from d loss / d z."""
+    outlined()
+    count, units, columns = work.tokens.size, s.padded, 4 * s.padded
+    d_z = at(work.gates, 0, 0, 0)
+    embedding_gradient(work.tokens, d_z, gradient.embedding, s.vocabulary, start, stop)
+    for n in range(s.layers):
+        d_z, h = at(work.gates, n, 0, 0), at(work.hidden, n, 0, 0)
+        bias_gradient(d_z, count, row_of(gradient.bias, n), start, stop)
+        out = row_of(gradient.recurrent, n)
+        matrix_gradient(h, d_z, count, out, units, columns, start, stop)
+        if n:
+            x, out = at(work.hidden, n - 1, 1, 0), row_of(gradient.below, n - 1)
+            matrix_gradient(x, d_z, count, out, units, columns, start, stop)
+
+
+@compiled
+def output_gradients(s: Sizes, work: Workspace, gradient: Weights, start: int, stop: int) -> None:
+    """Gradients of the logits [start, stop) of the linear layer, from d loss / d logits."""
+    outlined()
+    d_z, h, count = at(work.logits, 0, 0, 0), at(work.hidden, s.layers - 1, 1, 0), work.tokens.size
+    matrix_gradient(h, d_z, count, gradient.output.start, s.padded, s.logits, start, stop)
+    bias_gradient(d_z, count, gradient.output_bias.start, start, stop)
+
+
+@compiled
+def generate_part(
+    s: Sizes,
+    weights: Weights,
+    work: Workspace,
+    prompts: np.ndarray,
+    digits: np.ndarray,
+    start: int,
+    stop: int,
+) -> None:
+    """Job GENERATE of `over_rows` for rows [start, stop)."""
+    outlined()
+    given = prompts.shape[1]
+    for n in range(s.layers):
+        clear(at(work.hidden, n, 0, start), stop - start, s.padded)
+        clear(at(work.cell, n, 0, start), stop - start, s.padded)
+    for t in range(given + digits.shape[1] - 1):
+        for row in range(start, stop):
+            work.tokens[0, row] = prompts[row, t] if t < given else digits[row, t - given]
+        step_forward(s, weights, work, t, start, stop)
+        if t >= given - 1:
+            for row in range(start, stop):
+                digits[row, t - given + 1] = answer(s, work, 0, row)
+
+
+@compiled
+def part(count: int, parts: int, index: int, unit: int) -> tuple[int, int]:
+    """[start, stop) of one of `parts` parts of `count`, in whole units but for the end."""
+    units = -(-count // unit)
+    return index * units // parts * unit, min((index + 1) * units // parts * unit, count)
+
+
+@compiled
+def rows_job(
+    job: int,
+    s: Sizes,
+    parameters: np.ndarray,
+    copies: np.ndarray,
+    m: Memory,
+    prompts: np.ndarray,
+    digits: np.ndarray,
+    index: int,
+) -> None:
+    """`over_rows` for part number `index` of the rows."""
+    outlined()
+    weights, work = weights_in(parameters, s), workspace_in(m, s)
+    start, stop = part(work.tokens.shape[1], len(m.losses), index, 1)
+    if job == GENERATE:
+        generate_part(s, weights, work, prompts, digits, start, stop)
+    else:
+        pass_forward(s, weights, work, job == FREE_RUNNING, start, stop)
+        if job != FORWARD:
+            m.losses[index] = loss_backward(s, work, start, stop)
+            pass_backward(s, transposes_in(copies, s), work, start, stop)
+
+
+@compiled_parallel
+def over_rows(
+    job: int,
+    s: Sizes,
+    parameters: np.ndarray,
+    copies: np.ndarray,
+    m: Memory,
+    prompts: np.ndarray,
+    digits: np.ndarray,
+) -> None:
+    """Do a job for all rows of the batch, one part of them on each thread.
+
+    FORWARD: all T steps over the tokens, from the states in `m`, to the logits.
+    TEACHER_FORCED, FREE_RUNNING: the same, then the loss and its gradient for each z.
+    GENERATE: greedy digits (B, steps) after prompts (B, P), from zero; `m` is for T = 1.
+    One function for all of them, because compiling a parallel loop takes seconds.
+    """
+    for index in prange(len(m.losses)):
+        rows_job(job, s, parameters, copies, m, prompts, digits, np.int64(index))
+
+
+@compiled
+def columns_job(s: Sizes, m: Memory, gradient: np.ndarray, parts: int, index: int) -> None:
+    """`over_columns` for part number `index` of the columns."""
+    outlined()
+    work, total = workspace_in(m, s), weights_in(gradient, s)
+    panel = 2 * s.width
+    start, stop = part(4 * s.padded, parts, index, panel)
+    weight_gradients(s, work, total, start, stop)
+    start, stop = part(s.logits, parts, index, panel)
+    output_gradients(s, work, total, start, stop)
+
+
+@compiled_parallel
+def over_columns(s: Sizes, m: Memory, gradient: np.ndarray, parts: int) -> None:
+    """The gradient of all weights after `over_rows`, one part of the columns on each thread.
+
+    Each thread sums the whole batch into its own columns: nothing has to be added up after.
+    """
+    for index in prange(parts):
+        columns_job(s, m, gradient, parts, np.int64(index))

@@ -1,0 +1,1 @@
+"""The readable reference, in NumPy."""

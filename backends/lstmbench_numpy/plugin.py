@@ -1,0 +1,15 @@
+"""What lstmbench is told about this backend before it is loaded."""
+
+from lstmbench import BackendInfo, hookimpl
+
+
+@hookimpl
+def lstmbench_backends() -> list[BackendInfo]:
+    return [
+        BackendInfo(
+            name="numpy",
+            factory="lstmbench_numpy.backend:NumpyBackend",
+            requires=("numpy",),
+            summary="readable reference: hand-written backpropagation through time",
+        )
+    ]

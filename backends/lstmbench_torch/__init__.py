@@ -1,0 +1,1 @@
+"""PyTorch's own nn.LSTM, on CPU and CUDA."""

@@ -1,0 +1,57 @@
+"""Which of these LSTM implementations computes the same thing, and how fast?
+
+This is the face that plugins import; it loads no framework.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lstmbench.errors import NotSupported, UsageError
+from lstmbench.hookspecs import hookimpl
+from lstmbench.interface import (
+    VOCABULARY,
+    Backend,
+    BackendInfo,
+    Options,
+    Parameters,
+    Split,
+    State,
+    Task,
+    TaskInfo,
+)
+from lstmbench.parameters import random_generator, views
+from lstmbench.rules import NoisyRule, uniforms
+
+if TYPE_CHECKING:
+    import pandas
+
+__all__ = [
+    "VOCABULARY",
+    "Backend",
+    "BackendInfo",
+    "NoisyRule",
+    "NotSupported",
+    "Options",
+    "Parameters",
+    "Split",
+    "State",
+    "Task",
+    "TaskInfo",
+    "UsageError",
+    "hookimpl",
+    "load",
+    "random_generator",
+    "uniforms",
+    "views",
+]
+
+
+def load(path: str | Path) -> "pandas.DataFrame":
+    """All observations of the run in a folder as a tidy DataFrame, one a row, with its unit.
+
+    Columns: backend, device, metric, unit, launch, round, epoch, value. Raises UsageError if the
+    folder holds no run, or a damaged one.
+    """
+    from lstmbench.store import frame
+
+    return frame(Path(path))

@@ -1,0 +1,20 @@
+"""The errors that lstmbench raises on purpose."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class UsageError(Exception):
+    """What the user asked for cannot be done; shown as one line, exit status 2."""
+
+
+class NotSupported(NotImplementedError):
+    """A backend does not offer this method; reported as "not claimed", never as a failure."""
+
+
+def unknown(kind: str, value: str, choices: Iterable[str]) -> UsageError:
+    """A UsageError that names the thing, its value, the nearest choice and all choices."""
+    known = sorted(choices)
+    near = difflib.get_close_matches(value, known, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    return UsageError(f"unknown {kind} {value!r}{hint} (choices: {', '.join(known) or 'none'})")

@@ -1,0 +1,71 @@
+"""The parity ladder across processes: the reference in one worker, a backend in another."""
+
+from collections.abc import Iterator
+
+from lstmbench import parameters, parity
+from lstmbench.launcher import Bench, Worker
+from lstmbench.messages import (
+    Ceiling,
+    Done,
+    Expected,
+    Observe,
+    Observed,
+    Reference,
+    Row,
+    Rung,
+    Survey,
+)
+
+ORACLE = Row(backend="numpy", device="cpu")
+FIXTURES = (*parity.FIXTURES, "run")
+
+References = dict[str, dict[str, parity.Reference]]
+"""What to expect, by fixture and rung."""
+
+
+def open_oracle(bench: Bench) -> Worker:
+    """A worker with the float64 reference; one thread, as it must not depend on a quiet machine."""
+    return bench.open(ORACLE, threads=1)
+
+
+def survey(oracle: Worker) -> Ceiling:
+    """What is possible on the run's task."""
+    return oracle.ask(Survey(), Ceiling)
+
+
+def references(oracle: Worker) -> References:
+    """What every backend must show, on every fixture and rung."""
+    result: References = {}
+    for fixture in FIXTURES:
+        replies = oracle.stream(Reference(fixture=fixture), Done)
+        result[fixture] = {r.rung: reference(r) for r in replies if isinstance(r, Expected)}
+    return result
+
+
+def reference(expected: Expected) -> parity.Reference:
+    """Expected values as they came through the pipe."""
+    return parity.Reference(expected.rung, parameters.from_bytes(expected.arrays), expected.bands)
+
+
+def climb(worker: Worker, row: Row, expected: References, dtype: str) -> Iterator[Rung]:
+    """Every rung of every fixture, as it is reached."""
+    for fixture in FIXTURES:
+        for reply in worker.stream(Observe(fixture=fixture), Done):
+            if isinstance(reply, Observed):
+                yield _judge(row, reply, expected[fixture][reply.rung], dtype)
+
+
+def _judge(row: Row, observed: Observed, expected: parity.Reference, dtype: str) -> Rung:
+    if not observed.claimed:
+        return Rung(row=row, fixture=observed.fixture, rung=observed.rung, verdict="not claimed")
+    verdict = parity.compare(expected, parameters.from_bytes(observed.arrays), dtype)
+    return Rung(
+        row=row,
+        fixture=observed.fixture,
+        rung=observed.rung,
+        verdict="agrees" if verdict.agrees else "differs",
+        error=verdict.error if verdict.error < float("inf") else None,
+        band=verdict.band if verdict.band == verdict.band else None,
+        tensor=verdict.tensor,
+        note=verdict.note,
+    )

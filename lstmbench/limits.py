@@ -1,0 +1,96 @@
+"""How fast a step could be at most on this machine: operations and bytes, counted and measured.
+
+Counted from the formulas in `lstmbench.parameters`, for what no implementation can leave out:
+
+- operations: 2 m n k for each matrix product. The input of layer 0 is one-hot, so its product is
+  a look-up and counts nothing; nor does the recurrent product of the first step, which has no
+  hidden state before it. Backward, each product costs two more of the same size.
+- bytes: the weights are read once for each generated digit (of the look-up, one column) and once
+  for a pass over a batch; gradients are written; a training step reads and writes the weights and
+  both of Adam's moments.
+"""
+
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from lstmbench.interface import VOCABULARY
+from lstmbench.messages import Machine, Workload
+from lstmbench.parameters import count, shapes
+
+PRODUCT_SIZES = (256, 512, 1024)
+PROBE_SECONDS = 0.1
+ADAM_PASSES = 6  # weights and two moments, each read and written
+
+
+class Work(NamedTuple):
+    """The least that a call must do."""
+
+    operations: float
+    bytes: float
+
+
+def work(
+    workload: Workload, batch: int, length: int, hidden: int, layers: int, itemsize: int
+) -> Work:
+    """Operations and bytes of one call, or for "generate" of one digit; "stage" has neither."""
+    weights = float(itemsize * count(shapes(hidden, layers)))
+    recurrent = 8.0 * hidden * hidden * layers
+    between = 8.0 * hidden * hidden * (layers - 1)
+    token = recurrent + between + 2.0 * hidden * VOCABULARY
+    forward = token * batch * length - recurrent * batch
+    match workload:
+        case "stage":
+            return Work(0, 0)
+        case "generate":
+            return Work(token, weights - itemsize * 4 * hidden * (VOCABULARY - 1))
+        case "forward":
+            return Work(forward, weights)
+        case "gradients":
+            return Work(3 * forward, 2 * weights)
+        case "train":
+            return Work(3 * forward, ADAM_PASSES * weights)
+
+
+def bound_seconds(least: Work, machine: Machine) -> tuple[float, float]:
+    """Seconds that the operations take at the machine's rate, and the bytes at its bandwidth."""
+    return (
+        least.operations / machine.matrix_flops_per_second,
+        least.bytes / machine.copied_bytes_per_second,
+    )
+
+
+def measure(launch: int, dtype: str, working_set: int) -> Machine:
+    """The best rate of large matrix products, and of copying arrays of the working set's size.
+
+    With the threads that this process was started with; the best of many trials, as the limit
+    is what the machine can do, not what it does on average.
+    """
+    random = np.random.default_rng(0)
+
+    def product(size: int) -> float:
+        a, b = (random.random((size, size)).astype(dtype) for _ in range(2))
+        out = np.empty_like(a)
+        return 2 * size**3 / _best(lambda: np.matmul(a, b, out=out))
+
+    source = random.random(max(working_set, 4096) // np.dtype(dtype).itemsize).astype(dtype)
+    target = np.empty_like(source)
+    return Machine(
+        launch=launch,
+        matrix_flops_per_second=max(product(size) for size in PRODUCT_SIZES),
+        copied_bytes_per_second=2 * source.nbytes / _best(lambda: np.copyto(target, source)),
+    )
+
+
+def _best(work: Callable[[], object]) -> float:
+    """The least seconds that a call took, over trials for PROBE_SECONDS."""
+    best, end = float("inf"), time.perf_counter() + PROBE_SECONDS
+    work()
+    while True:
+        start = time.perf_counter()
+        if start > end:
+            return best
+        work()
+        best = min(best, time.perf_counter() - start)

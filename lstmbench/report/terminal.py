@@ -1,0 +1,37 @@
+"""The answer in the terminal."""
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from lstmbench.report.document import Document
+
+PIPED_WIDTH = 200
+
+
+def console(stderr: bool = False) -> Console:
+    """A console that does not wrap tables to 80 columns where there is no terminal."""
+    result = Console(stderr=stderr, highlight=False)
+    if not result.is_terminal:
+        result.width = PIPED_WIDTH
+    return result
+
+
+def show(document: Document, out: Console) -> None:
+    """Print a document."""
+    out.print(Text(document.title, style="bold"))
+    facts = Table.grid(padding=(0, 2))
+    for name, value in document.facts:
+        facts.add_row(Text(name, style="dim"), Text(value))
+    out.print(facts)
+    for table in document.tables:
+        grid = Table(title=table.title, title_justify="left", title_style="bold")
+        for number, column in enumerate(table.columns):
+            grid.add_column(column, justify="left" if number < 1 else "right", overflow="fold")
+        for cells, marked in zip(table.rows, table.marked, strict=True):
+            grid.add_row(*(Text(cell) for cell in cells), style="dim" if marked else None)
+        out.print(grid)
+    for problem in document.problems:
+        out.print(Text("! " + problem, style="yellow"))
+    for note in document.notes:
+        out.print(Text(note, style="dim"))

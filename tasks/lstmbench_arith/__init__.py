@@ -1,0 +1,1 @@
+"""Arithmetic progressions modulo 10, with noise."""

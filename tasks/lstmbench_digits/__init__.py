@@ -1,0 +1,1 @@
+"""Digits written by a fixed random teacher network."""

@@ -1,0 +1,1 @@
+"""The digit from five steps ago, with noise."""

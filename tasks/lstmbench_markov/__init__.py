@@ -1,0 +1,1 @@
+"""Each digit a permutation of the last, with noise."""

@@ -1,0 +1,43 @@
+"""What holds for all tests: one thread for BLAS, no caches of stale code, no leaking flags."""
+
+import hashlib
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+CACHE = ROOT / ".pytest_cache"
+
+
+def _digest(folder: Path) -> str:
+    """Of all sources: Numba does not notice that a function called from another file changed."""
+    sources = b"".join(path.read_bytes() for path in sorted(folder.glob("*.py")))
+    return hashlib.sha256(sources).hexdigest()[:16]
+
+
+# Before any library that reads them is imported.
+for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ[name] = "1"
+os.environ["NUMBA_NUM_THREADS"] = "2"
+os.environ["NUMBA_CACHE_DIR"] = str(CACHE / f"numba-{_digest(ROOT / 'backends/lstmbench_numba')}")
+# JAX compiles anew for every backend object, and knows what it has compiled by what it is to do.
+os.environ["JAX_COMPILATION_CACHE_DIR"] = str(CACHE / "jax")
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
+
+from hypothesis import configuration, settings  # noqa: E402
+
+configuration.set_hypothesis_home_dir(CACHE / "hypothesis")
+settings.register_profile("lstmbench", deadline=None, derandomize=True, database=None)
+settings.load_profile("lstmbench")
+
+
+@pytest.fixture(autouse=True)
+def jax_as_it_was() -> Iterator[None]:
+    """A float64 JAX backend turns on x64 for the whole process."""
+    yield
+    if jax := sys.modules.get("jax"):
+        jax.config.update("jax_enable_x64", False)

@@ -1,0 +1,31 @@
+"""Somebody else's distribution, as it would lie in site-packages: backends that do wrong."""
+
+from pathlib import Path
+
+import pytest
+
+FAULTS = (
+    "Raises",
+    "RaisesOnConstruction",
+    "AbortsLate",
+    "IsKilledLate",
+    "HangsLate",
+    "NotANumber",
+    "NotANumberLate",
+    "StopsWorkingLate",
+)
+
+
+def install(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make `strange-backends`, one backend for each of FAULTS, visible here and to workers."""
+    infos = ",\n".join(f"BackendInfo('{n.lower()}', 'misbehaving:{n}')" for n in FAULTS)
+    (folder / "strange_backends.py").write_text(
+        "from lstmbench import BackendInfo, hookimpl\n\n\n"
+        f"@hookimpl\ndef lstmbench_backends():\n    return [{infos}]\n"
+    )
+    info = folder / "strange_backends-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: strange-backends\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[lstmbench]\nstrange = strange_backends\n")
+    monkeypatch.syspath_prepend(folder)
+    monkeypatch.setenv("PYTHONPATH", f"{folder}:{Path(__file__).parent}")

@@ -1,0 +1,187 @@
+import json
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lstmbench import load
+
+SMALL = [
+    "--hidden=6",
+    "--batch=4",
+    "--seq-len=5",
+    "--epochs=1",
+    "--batches-per-epoch=2",
+    "--launches=2",
+    "--rounds=1",
+    "--block-seconds=0.002",
+    "--time-budget=0",
+    "--threads=1",
+]
+
+
+def lstmbench(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "lstmbench", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=300)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run's folder."""
+    result = tmp_path_factory.mktemp("runs") / "run"
+    done = lstmbench("run", "--backend=numpy", *SMALL, "--output", str(result))
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == "", "quiet where there is no terminal"
+    assert "✓" in done.stdout
+    return result
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["run", "--backend=nunpy"], ["backend 'nunpy'", "did you mean 'numpy'", "torch"]),
+        (["run", "--task=digit"], ["task 'digit'", "did you mean 'digits'"]),
+        (["run", "--device=cpuu"], ["device 'cpuu'", "auto, cpu, cuda"]),
+        (["run", "--dtype=float16"], ["--dtype", "'float16'", "float32", "float64"]),
+        (["run", "--batch=0"], ["--batch", "0 is not in the range"]),
+        (["run", "--hidden=-3"], ["--hidden", "-3 is not in the range"]),
+        (["run", "--epochs=many"], ["--epochs", "'many'"]),
+        (["run", "--learning-rate=nan"], ["learning_rate", "nan"]),
+        (["run", "--hidden=8192", "--layers=64"], ["hidden 8192", "GiB"]),
+        (["run", "--backend=numpy", "--baseline=torch"], ["baseline 'torch'", "numpy"]),
+        (["run", "--task=lag", "--seq-len=3", "--backend=numpy"], ["'lag'", "3", "5"]),
+        (["run", "--resume=nowhere"], ["nowhere", "run.json"]),
+        (["run", "--resume=nowhere", "--quick"], ["--resume", "no others"]),
+        (["run", "--output=/dev/null/x", "--backend=numpy"], ["/dev/null/x"]),
+        (["run", "--config=none.toml"], ["none.toml"]),
+        (["report", "nowhere"], ["nowhere"]),
+        (["check", "nunpy"], ["did you mean 'numpy'"]),
+        (["run", "--nonsense"], ["--nonsense"]),
+        (["runn"], ["runn"]),
+    ],
+)
+def test_bad_input_is_one_line_and_status_2(
+    arguments: list[str], words: list[str], tmp_path: Path
+) -> None:
+    done = lstmbench(*arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.count("\n") == 1
+    for word in words:
+        assert word in done.stderr
+    assert not list(tmp_path.iterdir()), "nothing is left behind"
+
+
+@pytest.mark.parametrize(
+    ("toml", "words"),
+    [
+        ("bacth = 3", ["bacth", "did you mean 'batch'"]),
+        ("batch = 'x'", ["batch", "'x'", "int"]),
+        ("batch = 3\nhidden = = 4", ["line 2"]),
+    ],
+)
+def test_a_bad_config_names_file_and_key_or_line(
+    toml: str, words: list[str], tmp_path: Path
+) -> None:
+    (tmp_path / "c.toml").write_text(toml)
+    done = lstmbench("run", "--config=c.toml", cwd=tmp_path)
+    assert done.returncode == 2
+    for word in ["c.toml", *words]:
+        assert word in done.stderr
+
+
+def test_options_win_over_the_config_and_both_over_quick(tmp_path: Path) -> None:
+    (tmp_path / "c.toml").write_text("epochs = 2\nbatch = 5\n")
+    options = [o for o in SMALL if not o.startswith(("--epochs", "--launches"))]
+    given = ["--quick", "--config=c.toml", "--backend=numpy", "--output=o"]
+    done = lstmbench("run", *given, *options, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    settings = json.loads((tmp_path / "o/run.json").read_text())["settings"]
+    assert (settings["epochs"], settings["batch"], settings["launches"]) == (2, 4, 3)
+
+
+def test_report_prints_the_same_answer_again(folder: Path) -> None:
+    done = lstmbench("report", str(folder), "--format=markdown")
+    assert done.returncode == 0
+    assert done.stdout == (folder / "report.md").read_text()
+    csv = lstmbench("report", str(folder), "--format=csv")
+    assert csv.stdout == (folder / "summary.csv").read_text()
+    answer = json.loads(lstmbench("report", str(folder), "--format=json").stdout)
+    assert answer["complete"]
+    assert answer["rows"][0]["backend"] == "numpy"
+
+
+def test_load_gives_a_tidy_frame(folder: Path) -> None:
+    table = load(folder)
+    steps = table[table.metric == "seconds_per_step"]
+    assert len(steps) == 2
+    assert set(steps.unit) == {"s"}
+    assert (steps.value > 0).all()
+    assert {"test_accuracy", "peak_memory", "teacher_forced_loss"} <= set(table.metric)
+
+
+def test_an_existing_folder_is_not_written_into(folder: Path) -> None:
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    done = lstmbench("run", "--backend=numpy", "--output", str(folder))
+    assert done.returncode == 2
+    assert "--resume" in done.stderr
+    assert {path: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_a_finished_run_resumed_measures_nothing_again(folder: Path) -> None:
+    before = (folder / "records.jsonl").read_bytes()
+    assert lstmbench("run", "--resume", str(folder)).returncode == 0
+    assert (folder / "records.jsonl").read_bytes() == before
+
+
+def test_a_run_is_not_resumed_with_other_versions(folder: Path, tmp_path: Path) -> None:
+    header = json.loads((folder / "run.json").read_text())
+    header["environment"]["versions"]["numpy"] = "0.1"
+    (tmp_path / "run.json").write_text(json.dumps(header))
+    (tmp_path / "records.jsonl").touch()
+    done = lstmbench("run", "--resume", str(tmp_path))
+    assert done.returncode == 2
+    assert "0.1" in done.stderr
+
+
+def test_check_climbs_the_ladder(tmp_path: Path) -> None:
+    done = lstmbench("check", "numpy", *SMALL, "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    (answer,) = json.loads(done.stdout)
+    assert answer["sound"]
+    assert len(answer["rungs"]) == 44
+
+
+def test_selftest_compares_a_backend_with_itself(tmp_path: Path) -> None:
+    done = lstmbench("selftest", *SMALL, "--rounds=2", "--experiments=2", "--json", cwd=tmp_path)
+    answer = json.loads(done.stdout)
+    assert answer["paired"]["comparisons"] == answer["sequential"]["comparisons"] == 6
+    assert len(answer["slowed_ratios"]) == 2
+    assert done.returncode == (0 if answer["sound"] else 1)
+
+
+def test_a_disk_that_takes_no_more_is_said_in_one_line_and_keeps_the_rest(tmp_path: Path) -> None:
+    limit = 9_000
+    folder = tmp_path / "run"
+    done = subprocess.run(
+        [sys.executable, "-m", "lstmbench", "run", "--backend=numpy", *SMALL, f"--output={folder}"],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
+    )
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert str(folder) in done.stderr
+    assert "File too large" in done.stderr
+    assert lstmbench("run", "--resume", str(folder)).returncode == 0
+
+
+def test_list_names_what_can_be_used() -> None:
+    found = json.loads(lstmbench("list", "--json").stdout)
+    assert {"numpy", "torch", "numba", "jax"} <= {b["name"] for b in found["backends"]}
+    assert {"digits", "markov", "arith", "lag"} <= {t["name"] for t in found["tasks"]}
+    assert [d["name"] for d in found["devices"]] == ["cpu", "cuda"]
+    assert "numpy" in lstmbench("list").stdout

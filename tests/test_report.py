@@ -1,0 +1,279 @@
+import csv as csv_module
+import io
+import json
+import math
+import statistics
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.console import Console
+from scipy import stats
+
+from lstmbench import store
+from lstmbench.messages import (
+    Block,
+    Checked,
+    Disturbance,
+    Failure,
+    Finished,
+    Machine,
+    Record,
+    Row,
+    Rung,
+    Startup,
+    Stopped,
+    Workload,
+)
+from lstmbench.report import csv, document, markdown, summary, terminal
+from lstmbench.settings import Settings
+
+BASE, FAST, EQUAL = (Row(backend=name, device="cpu") for name in ("torch", "fast", "equal"))
+LAUNCHES, ROUNDS = 4, 3
+ENVIRONMENT = {
+    "cpu": "a processor",
+    "cores_usable": 2,
+    "memory_bytes": 2**34,
+    "gpus": [],
+    "load_average": [0.5, 0.4, 0.3],
+    "frequency_governor": None,
+    "platform": "an operating system",
+    "python": "3.11",
+    "versions": {"numpy": "2"},
+    "git_commit": None,
+}
+
+
+def header(*rows: Row) -> store.Header:
+    return store.Header(
+        schema=1,
+        lstmbench="0",
+        created="2026-01-01T00:00:00+00:00",
+        settings=Settings(baseline="torch", launches=LAUNCHES, rounds=ROUNDS, threads=2),
+        rows=list(rows),
+        skipped={"absent": "nothing: not installed; pip install 'nothing'"},
+        environment=ENVIRONMENT,
+    )
+
+
+def step(row: Row, launch: int, round_: int, seconds: float, w: Workload = "train") -> Block:
+    return Block(
+        row=row,
+        launch=launch,
+        round=round_,
+        position=0,
+        workload=w,
+        calls=10,
+        seconds=[seconds * 10] if w != "generate" else [seconds * 64] * 10,
+        digits=64 if w == "generate" else 0,
+    )
+
+
+def records(rows: dict[Row, float], spread: float = 0.01) -> list[Record]:
+    """A finished run in which each row's steps take its seconds, the whole machine wavering."""
+    random = np.random.default_rng(0)
+    result: list[Record] = []
+    for row in rows:
+        result += [Rung(row=row, fixture="run", rung="forward", verdict="agrees", error=0.1)]
+    for launch in range(1, LAUNCHES + 1):
+        for row in rows:
+            result.append(
+                Startup(
+                    row=row,
+                    launch=launch,
+                    import_seconds=1.0,
+                    build_seconds=0.0,
+                    compile_seconds=5.0 if row == FAST else 0.0,
+                    first_step_seconds=0.0,
+                    calls={"train": 10},
+                    description={},
+                )
+            )
+        life = {row: random.normal(0, spread) for row in rows}
+        for round_ in range(ROUNDS):
+            weather = random.normal(0, 0.3)
+            for row, seconds in rows.items():
+                noise = weather + life[row] + random.normal(0, spread)
+                result.append(step(row, launch, round_, seconds * math.exp(noise)))
+        result.append(Finished(phase="timing", launch=launch, seconds=1.0))
+    result.append(Stopped(reason="precision", half_width=0.01))
+    for row in rows:
+        result += [Finished(phase="parity", row=row), Finished(phase="training", row=row)]
+    return result
+
+
+def summarised(rows: dict[Row, float], *more: Record) -> summary.Summary:
+    return summary.summarise(store.Run(header(*rows), [*records(rows), *more]))
+
+
+def line(found: summary.Summary, row: Row) -> summary.Line:
+    return next(n for n in found.lines if n.row == row)
+
+
+def text(found: summary.Summary) -> str:
+    out = Console(width=300, record=True, file=io.StringIO())
+    terminal.show(document.document(found), out)
+    return out.export_text()
+
+
+ROWS = {BASE: 0.010, EQUAL: 0.010, FAST: 0.005}
+
+
+def test_a_ratio_is_found_through_the_machines_weather() -> None:
+    found = summarised(ROWS)
+    ratio = line(found, FAST).speed_ratio["train"]
+    assert ratio.low < 2 < ratio.high
+    assert ratio.high / ratio.low < 1.1
+    absolute = line(found, FAST).seconds["train"]
+    assert absolute.high / absolute.low > ratio.high / ratio.low, "times waver, ratios do not"
+
+
+def test_the_interval_is_students_over_launch_medians_as_recomputed_from_the_lines() -> None:
+    found = summarised(ROWS)
+    lines = [json.loads(store.msgspec.json.encode(r)) for r in records(ROWS)]
+    steps = {
+        (r["row"]["backend"], r["launch"], r["round"]): r["seconds"][0] / r["calls"]
+        for r in lines
+        if r["type"] == "Block"
+    }
+    logs = []
+    for launch in range(1, LAUNCHES + 1):
+        ratios = [steps["torch", launch, n] / steps["fast", launch, n] for n in range(ROUNDS)]
+        logs.append(math.log(statistics.median(ratios)))
+    half = stats.t.ppf(0.975, LAUNCHES - 1) * statistics.stdev(logs) / math.sqrt(LAUNCHES)
+    centre = statistics.mean(logs)
+    expected = [math.exp(v) for v in (centre, centre - half, centre + half)]
+    assert list(line(found, FAST).speed_ratio["train"]) == pytest.approx(expected)
+
+
+def test_rows_are_ranked_by_speed_and_equals_are_called_equal() -> None:
+    found = summarised(ROWS)
+    assert found.lines[0].row == FAST
+    assert summary.exit_status(found) == 0
+    shown = next(n for n in text(found).splitlines() if "│ equal" in n)
+    assert "no difference seen" in shown
+    shown = next(n for n in text(found).splitlines() if "│ fast" in n)
+    assert "no difference seen" not in shown
+
+
+def test_a_row_that_differs_is_shown_marked_and_never_ranked() -> None:
+    wrong = Rung(
+        row=FAST, fixture="odd", rung="gradients", verdict="differs", error=123.4, tensor="w"
+    )
+    found = summarised(ROWS, wrong)
+    assert found.lines[-1].row == FAST
+    assert summary.exit_status(found) == 1
+    assert "✗ gradients (odd): w, 123 × band" in text(found)
+    assert "so it was not timed" in text(found)
+
+
+@pytest.mark.parametrize(
+    ("record", "words"),
+    [
+        (
+            Failure(row=FAST, phase="timing", reason="hung", message="no answer within 5 s"),
+            "fast: hung in timing: no answer within 5 s",
+        ),
+        (
+            Checked(row=FAST, launch=1, round=2, workload="train", verdict="differs", error=9.0),
+            "what it computed inside the clock (train, launch 1, round 2) is not the reference's",
+        ),
+        (
+            Machine(launch=1, matrix_flops_per_second=1e8, copied_bytes_per_second=1e12),
+            "times as fast as this machine's limit allows",
+        ),
+    ],
+)
+def test_what_went_wrong_is_said_and_costs_the_rank(record: Record, words: str) -> None:
+    found = summarised(ROWS, record)
+    assert not line(found, FAST).sound
+    assert words in text(found)
+    assert summary.exit_status(found) == 1
+
+
+def test_without_a_sound_baseline_there_is_no_ratio() -> None:
+    failure = Failure(row=BASE, phase="parity", reason="raised", message="E: e")
+    found = summarised(ROWS, failure)
+    assert found.baseline is None
+    assert all(not n.speed_ratio for n in found.lines)
+
+
+def test_shares_of_the_bound_are_bound_over_time() -> None:
+    machine = Machine(launch=1, matrix_flops_per_second=1e11, copied_bytes_per_second=1e15)
+    found = summarised(ROWS, machine)
+    one = line(found, BASE)
+    operations = 3 * (393216 + 2560) * 640 - 3 * 8 * 128 * 128 * 2 * 64
+    expected = operations / 1e11 / one.seconds["train"].value
+    assert one.share_of_bound["train"] == pytest.approx(expected)
+    assert one.held_back_by["train"] == ("arithmetic" if expected > 0.5 else "dispatch")
+
+
+def test_a_slow_start_is_repaid_by_faster_steps() -> None:
+    one = line(summarised(ROWS), FAST)
+    base = line(summarised(ROWS), BASE)
+    gain = base.seconds["train"].value - one.seconds["train"].value
+    assert one.steps_to_repay_startup == pytest.approx(5.0 / gain)
+
+
+def test_a_disturbed_machine_is_said_to_be() -> None:
+    quiet = Disturbance(launch=1, other_share=0.01, stolen_share=0.0)
+    loud = Disturbance(launch=2, other_share=0.5, stolen_share=0.2)
+    assert "disturbed" not in text(summarised(ROWS, quiet))
+    shown = text(summarised(ROWS, quiet, loud))
+    assert "other processes used up to 50%" in shown
+    assert "other machines on this host used up to 20%" in shown
+
+
+def test_half_width_is_the_widest_ratios() -> None:
+    found = summarised(ROWS)
+    ratios = [n.speed_ratio["train"] for n in found.lines if n.speed_ratio]
+    widest = max(math.sqrt(r.high / r.low) - 1 for r in ratios)
+    assert summary.half_width(found) == pytest.approx(widest)
+
+
+def test_an_unfinished_run_says_so() -> None:
+    kept = [r for r in records(ROWS) if not isinstance(r, Stopped)]
+    found = summary.summarise(store.Run(header(*ROWS), kept, truncated=True))
+    assert not found.complete
+    assert "is not finished" in text(found)
+    assert "cut off in writing" in text(found)
+
+
+def test_a_run_with_nothing_in_it_can_be_reported() -> None:
+    found = summary.summarise(store.Run(header(BASE), []))
+    assert "torch" in text(found)
+    assert summary.exit_status(found) == 1
+
+
+def test_what_was_left_out_is_named_with_what_to_type() -> None:
+    assert "absent: left out: nothing: not installed; pip install 'nothing'" in text(
+        summarised(ROWS)
+    )
+
+
+def test_csv_holds_the_numbers_with_units_in_their_names() -> None:
+    found = summarised(ROWS)
+    rows = list(csv_module.DictReader(io.StringIO(csv.render(found))))
+    assert [r["backend"] for r in rows] == [n.row.backend for n in found.lines]
+    fast = rows[0]
+    assert float(fast["seconds_per_step"]) == line(found, FAST).seconds["train"].value
+    assert fast["train_loss_nats"] == ""
+
+
+def test_markdown_has_a_row_for_each_backend_and_every_note() -> None:
+    found = summarised(ROWS)
+    page = markdown.render(document.document(found))
+    assert page.count("\n| fast |") == 3
+    for note in document.document(found).notes:
+        assert note in page
+
+
+def test_run_folder_and_report_agree(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    store.create(folder, header(*ROWS))
+    writer = store.Writer(folder)
+    for record in records(ROWS):
+        writer.append(record)
+    writer.close()
+    again = summary.summarise(store.read(folder))
+    assert text(again) == text(summarised(ROWS))
