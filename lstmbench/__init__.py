@@ -1,10 +1,11 @@
 """Which of these LSTM implementations computes the same thing, and how fast?
 
-This is the face that plugins import; it loads no framework.
+This is the face that plugins import; it loads no framework, and NumPy only for what computes.
 """
 
+import importlib
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lstmbench.errors import NotSupported, UsageError
 from lstmbench.hookspecs import hookimpl
@@ -19,11 +20,12 @@ from lstmbench.interface import (
     Task,
     TaskInfo,
 )
-from lstmbench.parameters import random_generator, views
-from lstmbench.rules import NoisyRule, uniforms
 
 if TYPE_CHECKING:
     import pandas
+
+    from lstmbench.parameters import random_generator, views
+    from lstmbench.rules import NoisyRule, uniforms
 
 __all__ = [
     "VOCABULARY",
@@ -44,6 +46,20 @@ __all__ = [
     "uniforms",
     "views",
 ]
+
+
+_ON_DEMAND = {
+    "NoisyRule": "rules",
+    "random_generator": "parameters",
+    "uniforms": "rules",
+    "views": "parameters",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _ON_DEMAND:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_ON_DEMAND[name]}"), name)
 
 
 def load(path: str | Path) -> "pandas.DataFrame":

@@ -2,11 +2,9 @@
 
 import os
 import platform
-import re
 import resource
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
@@ -63,9 +61,14 @@ def limit_cores(threads: int) -> None:
 
 
 def peak_bytes() -> int:
-    """The most memory that this process has held so far (its peak resident set size)."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
+    """The most memory that this process has held so far (its peak resident set size).
+
+    On Linux as /proc tells it: `getrusage` counts what the parent held when this one was forked.
+    """
+    for line in (_read("/proc/self/status") or "").splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # bytes on macOS
 
 
 def has_cuda() -> bool:
@@ -147,10 +150,3 @@ def _commit() -> str | None:
         _output([*git, "status", "--short"]),
     )
     return commit and commit + ("+changes" if changes else "")
-
-
-def distribution_names(requirements: Iterable[str]) -> list[str]:
-    """Bare names of requirement strings."""
-    return [
-        re.split(r"[^A-Za-z0-9._-]", requirement, maxsplit=1)[0] for requirement in requirements
-    ]

@@ -1,20 +1,23 @@
 """What a backend and a task are: the classes that plugins derive from.
 
 Shapes are written with B = batch, T = time steps, V = vocabulary (digits: 10), L = layers,
-H = hidden size.
+H = hidden size. NumPy is not loaded until a method of it is needed: `lstmbench list` needs none.
 """
+
+from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-import numpy as np
+if TYPE_CHECKING:
+    import numpy as np
 
 VOCABULARY = 10
 CAPABILITIES = ("forward", "loss_and_gradients", "train_step", "generate")
 
-Parameters: TypeAlias = Mapping[str, np.ndarray]
+Parameters: TypeAlias = Mapping[str, "np.ndarray"]
 """Canonical parameters by name; see `lstmbench.parameters` for names, shapes and formulas."""
 
 State: TypeAlias = tuple[Any, Any]
@@ -131,6 +134,8 @@ class Backend(ABC):
 
     def fetch(self, array: Any) -> np.ndarray:
         """Any array that a method returned, as NumPy, once it has been computed."""
+        import numpy as np
+
         return np.asarray(array)
 
     def synchronize(self) -> None:  # noqa: B027  # nothing to wait for unless overridden
@@ -166,4 +171,6 @@ class Task(ABC):
 
     def scored(self) -> np.ndarray:
         """Which of the T targets count, (T,) bool: those that could be known at all."""
+        import numpy as np
+
         return np.ones(self.length, dtype=bool)

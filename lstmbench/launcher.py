@@ -144,14 +144,13 @@ class Worker:
         self._process.wait()
 
     def close(self) -> None:
-        """Let the worker end, or end it."""
+        """Let the worker end, or end it; what it started ends with it."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        try:
+        with suppress(BrokenPipeError, subprocess.TimeoutExpired):
             self._process.stdin.close()
             self._process.wait(EXIT_SECONDS)
-        except (BrokenPipeError, subprocess.TimeoutExpired):
-            self.kill()
+        self.kill()
         self._process.stdout.close()
         self._log.close()
 

@@ -213,10 +213,13 @@ class Epoch(Struct, frozen=True, kw_only=True, tag=True):
 
 
 class Trained(Struct, frozen=True, kw_only=True, tag=True):
-    """What the trained model is worth; metrics as `lstmbench.metrics` defines them."""
+    """What the trained model is worth; metrics as `lstmbench.metrics` defines them.
+
+    A metric that is not finite is None in records.jsonl: JSON has no such numbers.
+    """
 
     row: Row
-    metrics: dict[str, float]
+    metrics: dict[str, float | None]
     peak_bytes: int
     imported_bytes: int
 

@@ -77,7 +77,7 @@ def count(layout: Mapping[str, tuple[int, ...]]) -> int:
 
 def to_bytes(arrays: Parameters) -> bytes:
     """Named arrays as safetensors bytes."""
-    return safetensors.numpy.save({k: np.ascontiguousarray(v) for k, v in arrays.items()})
+    return safetensors.numpy.save({k: np.require(v, requirements="C") for k, v in arrays.items()})
 
 
 def from_bytes(data: bytes) -> dict[str, np.ndarray]:

@@ -4,6 +4,7 @@ import importlib
 import importlib.util
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from importlib.machinery import PathFinder
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Generic, TypeVar
 
@@ -69,7 +70,7 @@ def discover() -> Registry:
     """Load every plugin of the entry-point group; none of the frameworks behind them."""
     registry = Registry()
     for entry in entry_points(group=hookspecs.PROJECT):
-        distribution = entry.dist.name if entry.dist else "?"
+        distribution = (entry.dist and entry.dist.name) or "?"
         try:
             _add(registry, entry, distribution)
         except (Exception, SystemExit) as error:
@@ -94,14 +95,25 @@ def _add(registry: Registry, entry: EntryPoint, distribution: str) -> None:
 def _collect(hook: Callable[[], list[list[Any]]], kind: type[Info]) -> list[Info]:
     infos = [info for part in hook() for info in part]
     for info in infos:
-        if not isinstance(info, kind):
+        if not isinstance(info, kind) or not isinstance(info.name, str):
             raise TypeError(f"a hook returned {info!r} where a {kind.__name__} belongs")
     return infos
 
 
 def missing(info: BackendInfo) -> list[str]:
     """The required import names that are not installed, found without importing anything."""
-    return [name for name in info.requires if importlib.util.find_spec(name) is None]
+    return [name for name in info.requires if not _installed(name)]
+
+
+def _installed(name: str) -> bool:
+    """Whether an import name can be found; by `find_spec` a dotted one would import its parent."""
+    top, *parts = name.split(".")
+    spec = importlib.util.find_spec(top)
+    for part in parts:
+        if spec is None:
+            break
+        spec = PathFinder.find_spec(f"{spec.name}.{part}", spec.submodule_search_locations)
+    return spec is not None
 
 
 def unusable(info: BackendInfo, distribution: str) -> str:

@@ -1,6 +1,7 @@
 """What a run is to do: every setting once, with its type, bounds, default and meaning."""
 
 import tomllib
+import typing
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -43,7 +44,9 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     teacher_forcing: Annotated[
         Fraction, Meta(description="Probability that a batch is teacher-forced.")
     ] = 0.5
-    clip: Annotated[float, Meta(gt=0, description="Bound on the global gradient norm.")] = 5.0
+    clip: Annotated[
+        float, Meta(gt=0, le=1e30, description="Bound on the global gradient norm.")
+    ] = 5.0
     seed: Annotated[int, Meta(ge=0, le=2**53, description="Seed of data and parameters.")] = 0
     baseline: Annotated[
         str,
@@ -104,8 +107,16 @@ def from_mapping(values: dict[str, Any], source: str) -> Settings:
             msgspec.convert({name: value}, Settings)
         except msgspec.ValidationError as error:
             reason = str(error).split(" - at ")[0]
-            raise UsageError(f"{source}: {name} = {value!r}: {reason}") from None
+            raise UsageError(f"{source}: {name} = {value!r}: {reason}{_choices(name)}") from None
     return msgspec.convert(values, Settings)
+
+
+def _choices(name: str) -> str:
+    """The values of a setting that has only a few, in words."""
+    annotation = typing.get_args(typing.get_type_hints(Settings, include_extras=True)[name])[0]
+    if typing.get_origin(annotation) is not Literal:
+        return ""
+    return f" (choices: {', '.join(typing.get_args(annotation))})"
 
 
 def read_config(path: Path) -> dict[str, Any]:

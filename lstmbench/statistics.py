@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
+import scipy  # its `stats`, a second to load, is loaded when it is first used
 
 CONFIDENCE = 0.95
 
@@ -23,7 +23,7 @@ def mean(values: Sequence[float]) -> Estimate:
     centre = float(array.mean())
     if len(array) < 2:
         return Estimate(centre, float("nan"), float("nan"))
-    half = stats.t.ppf((1 + CONFIDENCE) / 2, len(array) - 1) * stats.sem(array)
+    half = scipy.stats.t.ppf((1 + CONFIDENCE) / 2, len(array) - 1) * scipy.stats.sem(array)
     return Estimate(centre, centre - half, centre + half)
 
 
@@ -51,7 +51,7 @@ def over_launches(values: Mapping[tuple[int, int], float]) -> Estimate:
 
 def welch(x: np.ndarray, y: np.ndarray) -> Estimate:
     """Difference of the means of x (n,) and y (m,), all values taken as independent."""
-    interval = stats.ttest_ind(x, y, equal_var=False).confidence_interval(CONFIDENCE)
+    interval = scipy.stats.ttest_ind(x, y, equal_var=False).confidence_interval(CONFIDENCE)
     return Estimate(float(x.mean() - y.mean()), float(interval.low), float(interval.high))
 
 
@@ -72,5 +72,5 @@ def proportion(hits: np.ndarray) -> Estimate:
 
 def share_of(successes: int, trials: int) -> Estimate:
     """Share of successes in independent trials, with Wilson's interval."""
-    interval = stats.binomtest(successes, trials).proportion_ci(CONFIDENCE, method="wilson")
+    interval = scipy.stats.binomtest(successes, trials).proportion_ci(CONFIDENCE, method="wilson")
     return Estimate(successes / trials, float(interval.low), float(interval.high))

@@ -126,7 +126,7 @@ def read(folder: Path) -> Run:
     for number, line in enumerate(lines, start=1):
         try:
             records.append(msgspec.json.decode(line, type=Record))
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise UsageError(f"{path}:{number} is not a record: {error}") from None
     return Run(header, records, truncated=bool(rest))
 

@@ -231,7 +231,7 @@ class Session:
         peak = environment.peak_bytes()
         yield messages.Trained(
             row=self.row,
-            metrics=training.evaluate(self.backend, self.task, self.settings.seed),
+            metrics={**training.evaluate(self.backend, self.task, self.settings.seed)},
             peak_bytes=peak,
             imported_bytes=self.imported_bytes,
         )

@@ -139,16 +139,3 @@ def test_describe_tells_everything_in_a_form_that_json_keeps() -> None:
     assert found["memory_bytes"] > 2**28
     assert found["python"] == platform.python_version()
     assert set(found["versions"]) == {"numpy"}
-
-
-@pytest.mark.parametrize(
-    ("requirement", "name"),
-    [
-        ("numpy>=1.26", "numpy"),
-        ("jax[cpu]", "jax"),
-        ("a-b.c_d ; python_version < '4'", "a-b.c_d"),
-        ("torch", "torch"),
-    ],
-)
-def test_distribution_names_are_those_of_the_requirements(requirement: str, name: str) -> None:
-    assert environment.distribution_names([requirement]) == [name]

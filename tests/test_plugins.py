@@ -62,11 +62,11 @@ def test_a_strangers_backends_and_tasks_are_found(install: Install) -> None:
         def lstmbench_tasks():
             return [TaskInfo("theirs", "m:T")]
     """
-    install("stranger", source)
+    install("theirs", source)
     found = plugins.discover()
     assert found.backends["theirs"] == BackendInfo("theirs", "m:C", ("json",), summary="s")
     assert found.tasks["theirs"].factory == "m:T"
-    assert found.backends.distribution("theirs") == "stranger"
+    assert found.backends.distribution("theirs") == "theirs"
     assert found.broken == []
 
 
@@ -247,7 +247,7 @@ def test_unusable_says_what_is_missing_and_what_to_type(
 def test_what_a_backend_requires_is_not_imported_to_find_out(
     install: Install, tmp_path: Path
 ) -> None:
-    install("stranger", backends("theirs"))
+    install("theirs", backends("theirs"))
     (tmp_path / "heavy.py").write_text("raise RuntimeError('imported')")
     assert plugins.unusable(BackendInfo("b", "m:C", requires=("heavy",)), "dist") == ""
     assert "heavy" not in sys.modules

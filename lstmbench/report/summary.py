@@ -7,6 +7,7 @@ takes in what varies between processes and what varies within them. A ratio is f
 each round, where both backends ran one after the other.
 """
 
+import math
 from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -321,7 +322,8 @@ def _add_training(line: Line, epochs: list[Epoch], trained: list[Trained]) -> No
         line.training_seconds = sum(epoch.seconds for epoch in ordered)
         line.seconds_to_target = _to_target(ordered)
     if trained:
-        line.metrics = trained[-1].metrics
+        found = trained[-1].metrics
+        line.metrics = {k: v for k, v in found.items() if v is not None and math.isfinite(v)}
         line.peak_bytes = trained[-1].peak_bytes
         line.peak_bytes_above_import = trained[-1].peak_bytes - trained[-1].imported_bytes
 

@@ -1,10 +1,15 @@
 """The answer in the terminal."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from lstmbench.report.document import Document
+if TYPE_CHECKING:
+    from lstmbench.report.document import Document
 
 PIPED_WIDTH = 200
 
