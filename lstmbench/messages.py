@@ -168,7 +168,11 @@ class Machine(Struct, frozen=True, kw_only=True, tag=True):
 
 
 class Startup(Struct, frozen=True, kw_only=True, tag=True):
-    """What it costs a fresh process until it is at full speed."""
+    """What it costs a fresh process until it is at full speed.
+
+    Import is of the backend's libraries, beyond what a worker itself needs (NumPy among it); build
+    is constructing the backend and loading parameters into it.
+    """
 
     row: Row
     launch: int

@@ -68,7 +68,7 @@ class Launch:
                 self.start(row, stack)
                 self.advance()
             self.level(rows)
-            watch = Watch(self.workers.values())
+            watch = Watch([*self.workers.values(), *([oracle] if oracle else [])])
             for round_ in range(self.rounds):
                 for workload in self.workloads:
                     check = oracle if round_ == checked and workload in CHECKED else None

@@ -25,6 +25,7 @@ class JaxBackend(Backend):
             jax.config.update("jax_enable_x64", True)  # type: ignore[no-untyped-call]  # so in jax
         self._device = jax.devices(options.device)[0]
         self._executables: dict[Any, jax.stages.Compiled] = {}
+        self._shapes: dict[str, tuple[int, ...]] = {}
 
     @classmethod
     def devices(cls) -> tuple[str, ...]:
@@ -50,7 +51,10 @@ class JaxBackend(Backend):
             arrays = model.transpose_weights(arrays)
             self._training: Training = self._put((arrays, initial_state(arrays)))
         self._latest: Any = self._training
-        self._executables.clear()
+        shapes = {name: array.shape for name, array in parameters.items()}
+        if shapes != self._shapes:
+            self._executables.clear()
+        self._shapes = shapes
 
     def _put(self, arrays: Any) -> Any:
         """Copy to the device, always: a CPU "device" may else share memory that donation reuses."""
@@ -118,7 +122,7 @@ class JaxBackend(Backend):
     ) -> jax.stages.Compiled:
         """`function`, its `static` arguments fixed, compiled for these shapes, once.
 
-        The shapes in `first` are those of the parameters and need not be told apart. Donated, its
+        The shapes in `first` are the loaded parameters', for which all were compiled. Donated, its
         memory is used again for the results.
         """
         key = function, *static.values(), *(array.shape for array in arrays)

@@ -14,7 +14,7 @@ class NumpyBackend(Backend):
 
     def __init__(self, options: Options) -> None:
         super().__init__(options)
-        self._networks: dict[tuple[int, int], Network] = {}
+        self._layout: dict[str, tuple[int, ...]] = {}
 
     def describe(self) -> dict[str, str]:
         blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
@@ -22,13 +22,15 @@ class NumpyBackend(Backend):
 
     def load(self, parameters: Parameters) -> None:
         layout = {name: array.shape for name, array in parameters.items()}
-        self._flat = np.concatenate([a.ravel() for a in parameters.values()])
-        self._flat = self._flat.astype(self.options.dtype)
-        self._gradient = np.empty_like(self._flat)
-        self._parameters = views(self._flat, layout)
-        self._gradients = views(self._gradient, layout)
+        if layout != self._layout:
+            self._layout = layout
+            self._flat = np.empty(sum(a.size for a in parameters.values()), self.options.dtype)
+            self._gradient = np.empty_like(self._flat)
+            self._parameters = views(self._flat, layout)
+            self._gradients = views(self._gradient, layout)
+            self._networks: dict[tuple[int, int], Network] = {}
+        np.concatenate([a.ravel() for a in parameters.values()], out=self._flat)
         self._adam = Adam(self._flat.size, self.options)
-        self._networks.clear()
 
     def parameters(self) -> dict[str, np.ndarray]:
         return {name: array.copy() for name, array in self._parameters.items()}
