@@ -78,14 +78,23 @@ def has_cuda() -> bool:
 
 def gpus() -> list[dict[str, str]]:
     """Name, driver and memory of each NVIDIA GPU, as nvidia-smi tells them."""
-    if not shutil.which("nvidia-smi"):
-        return []
     fields = ("name", "driver_version", "memory.total")
-    command = ["nvidia-smi", f"--query-gpu={','.join(fields)}", "--format=csv,noheader"]
-    output = _output(command)
-    return [
-        dict(zip(fields, line.split(", "), strict=True)) for line in (output or "").splitlines()
-    ]
+    lines = _nvidia(f"--query-gpu={','.join(fields)}") or []
+    return [dict(zip(fields, line.split(", "), strict=True)) for line in lines]
+
+
+def gpu_processes() -> int | None:
+    """How many processes compute on NVIDIA GPUs now; None where the driver does not tell."""
+    lines = _nvidia("--query-compute-apps=pid")
+    return None if lines is None else len(lines)
+
+
+def _nvidia(query: str) -> list[str] | None:
+    """The lines that nvidia-smi answers to a query; None if it is not there or fails."""
+    if not shutil.which("nvidia-smi"):
+        return None
+    output = _output(["nvidia-smi", query, "--format=csv,noheader"])
+    return None if output is None else output.splitlines()
 
 
 def versions(distributions: Iterable[str]) -> dict[str, str]:

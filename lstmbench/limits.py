@@ -58,12 +58,12 @@ def bound_seconds(least: Work, machine: Machine) -> tuple[float, float]:
     """Seconds that the operations take at the machine's rate, and the bytes at its bandwidth."""
     return (
         least.operations / machine.matrix_flops_per_second,
-        least.bytes / machine.copied_bytes_per_second,
+        least.bytes / machine.memory_bytes_per_second,
     )
 
 
 def measure(launch: int, dtype: str, working_set: int) -> Machine:
-    """The best rate of large matrix products, and of copying arrays of the working set's size.
+    """The best rate of large matrix products, and of copying or reading the working set's bytes.
 
     With the threads that this process was started with; the best of many trials, as the limit
     is what the machine can do, not what it does on average.
@@ -77,10 +77,14 @@ def measure(launch: int, dtype: str, working_set: int) -> Machine:
 
     source = random.random(max(working_set, 4096) // np.dtype(dtype).itemsize).astype(dtype)
     target = np.empty_like(source)
+    halves = np.split(source[: source.size // 2 * 2], 2)
     return Machine(
         launch=launch,
         matrix_flops_per_second=max(product(size) for size in PRODUCT_SIZES),
-        copied_bytes_per_second=2 * source.nbytes / _best(lambda: np.copyto(target, source)),
+        memory_bytes_per_second=max(
+            2 * source.nbytes / _best(lambda: np.copyto(target, source)),
+            source.nbytes / _best(lambda: np.dot(*halves)),
+        ),
     )
 
 

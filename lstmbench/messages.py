@@ -164,7 +164,7 @@ class Machine(Struct, frozen=True, kw_only=True, tag=True):
 
     launch: int
     matrix_flops_per_second: float
-    copied_bytes_per_second: float
+    memory_bytes_per_second: float
 
 
 class Startup(Struct, frozen=True, kw_only=True, tag=True):
@@ -282,12 +282,14 @@ class Disturbance(Struct, frozen=True, kw_only=True, tag=True):
     """What else went on while a launch was timed: shares of the time of all usable cores.
 
     `other_share` is processor time of processes that are not this run's, `stolen_share` what the
-    hypervisor gave to other machines; None where the system does not tell.
+    hypervisor gave to other machines; `gpu_processes` is how many used a GPU before the launch.
+    None where the system does not tell.
     """
 
     launch: int
     other_share: float | None
     stolen_share: float | None
+    gpu_processes: int | None = None
 
 
 class Stopped(Struct, frozen=True, kw_only=True, tag=True):

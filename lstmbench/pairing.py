@@ -63,6 +63,7 @@ class Launch:
         """Start all rows and time all rounds; with an oracle, check what one round computed."""
         seed = self.bench.settings.seed
         checked = random_generator(seed, CHECK_KEY, self.number).integers(self.rounds)
+        gpu_processes = environment.gpu_processes()  # before there are any of ours
         with ExitStack() as stack:
             for row in rows:
                 self.start(row, stack)
@@ -73,7 +74,7 @@ class Launch:
                 for workload in self.workloads:
                     check = oracle if round_ == checked and workload in CHECKED else None
                     self.round(rows, round_, workload, check)
-            self.record(watch.disturbance(self.number))
+            self.record(watch.disturbance(self.number, gpu_processes))
 
     def start(self, row: Row, stack: ExitStack) -> None:
         """Start one row's worker and bring it to full speed."""
@@ -197,7 +198,7 @@ class Watch:
         workers = sum(worker.processor_seconds() for worker in self.workers)
         return float(own.user + own.system) + workers
 
-    def disturbance(self, launch: int) -> Disturbance:
+    def disturbance(self, launch: int, gpu_processes: int | None) -> Disturbance:
         """Shares of the time of all cores; what a worker that has died used counts as others'."""
         capacity = (time.monotonic() - self.start) * environment.usable_cores()
         now = psutil.cpu_times()
@@ -207,4 +208,5 @@ class Watch:
             launch=launch,
             other_share=max(0.0, busy - (self._ours() - self.ours)) / capacity,
             stolen_share=None if stolen is None else (stolen - self.system.steal) / capacity,
+            gpu_processes=gpu_processes,
         )

@@ -97,6 +97,18 @@ def test_gpus_are_what_the_drivers_tool_tells(
     assert second["name"] == "NVIDIA Y"
 
 
+def test_gpu_processes_are_counted_where_the_driver_tells(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert environment.gpu_processes() is None
+    tool = tmp_path / "nvidia-smi"
+    for script, count in (("echo 7; echo 9", 2), ("exit 0", 0), ("exit 9", None)):
+        tool.write_text(f"#!/bin/sh\n{script}\n")
+        tool.chmod(0o755)
+        assert environment.gpu_processes() == count
+
+
 def test_a_drivers_tool_that_fails_is_no_gpu(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -40,7 +40,7 @@ def test_a_digit_reads_all_weights_but_the_look_up_it_does_not_need() -> None:
 
 
 def test_bounds_are_work_over_rates() -> None:
-    machine = Machine(launch=0, matrix_flops_per_second=4.0, copied_bytes_per_second=5.0)
+    machine = Machine(launch=0, matrix_flops_per_second=4.0, memory_bytes_per_second=5.0)
     assert limits.bound_seconds(limits.Work(8, 20), machine) == (2, 4)
 
 

@@ -179,7 +179,7 @@ def test_a_row_that_differs_is_shown_marked_and_never_ranked() -> None:
             "what it computed inside the clock (train, launch 1, round 2) is not the reference's",
         ),
         (
-            Machine(launch=1, matrix_flops_per_second=1e8, copied_bytes_per_second=1e12),
+            Machine(launch=1, matrix_flops_per_second=1e8, memory_bytes_per_second=1e12),
             "times as fast as this machine's limit allows",
         ),
     ],
@@ -199,7 +199,7 @@ def test_without_a_sound_baseline_there_is_no_ratio() -> None:
 
 
 def test_shares_of_the_bound_are_bound_over_time() -> None:
-    machine = Machine(launch=1, matrix_flops_per_second=1e11, copied_bytes_per_second=1e15)
+    machine = Machine(launch=1, matrix_flops_per_second=1e11, memory_bytes_per_second=1e15)
     found = summarised(ROWS, machine)
     one = line(found, BASE)
     operations = 3 * (393216 + 2560) * 640 - 3 * 8 * 128 * 128 * 2 * 64
@@ -217,11 +217,12 @@ def test_a_slow_start_is_repaid_by_faster_steps() -> None:
 
 def test_a_disturbed_machine_is_said_to_be() -> None:
     quiet = Disturbance(launch=1, other_share=0.01, stolen_share=0.0)
-    loud = Disturbance(launch=2, other_share=0.5, stolen_share=0.2)
+    loud = Disturbance(launch=2, other_share=0.5, stolen_share=0.2, gpu_processes=3)
     assert "disturbed" not in text(summarised(ROWS, quiet))
     shown = text(summarised(ROWS, quiet, loud))
     assert "other processes used up to 50%" in shown
     assert "other machines on this host used up to 20%" in shown
+    assert "3 other processes used a GPU" in shown
 
 
 def test_half_width_is_the_widest_ratios() -> None:

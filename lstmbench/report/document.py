@@ -74,7 +74,8 @@ def _facts(summary: Summary) -> list[tuple[str, str]]:
         (
             "timing",
             f"{summary.launches} launches, each of {s.rounds} rounds of "
-            f"{s.block_seconds * 1e3:g} ms blocks, backends in turn; {_stopped(summary)}",
+            f"{s.block_seconds * 1e3:g} ms blocks, backends in turn; {_stopped(summary)}; "
+            f"{_measured(summary)}",
         ),
     ]
     if summary.machine:
@@ -83,7 +84,8 @@ def _facts(summary: Summary) -> list[tuple[str, str]]:
             (
                 "limits here",
                 f"{m.matrix_flops_per_second / 1e9:.0f} GFLOP/s of {s.dtype} matrix products, "
-                f"{m.copied_bytes_per_second / 1e9:.0f} GB/s of copying as much as the weights",
+                f"{m.memory_bytes_per_second / 1e9:.0f} GB/s of copying or reading as many "
+                "bytes as the weights take",
             )
         )
     if load:
@@ -104,6 +106,12 @@ def _stopped(summary: Summary) -> str:
     if stopped.reason == "precision":
         return f"stopped at the precision asked for (± {settings.precision:.1%}){width}"
     return f"stopped at the time budget ({settings.time_budget:g} s){width}"
+
+
+def _measured(summary: Summary) -> str:
+    if summary.measured_share is None:
+        return "no launch finished"
+    return f"{summary.measured_share:.0%} of the launches' time was inside timed regions"
 
 
 def _table(title: str, columns: list[tuple[str, Callable[[Line], str]]], summary: Summary) -> Table:
@@ -327,6 +335,10 @@ def _problems(summary: Summary) -> list[str]:
             result.append(
                 f"disturbed: {who} used up to {share:.0%} of the cores' time during a launch"
             )
+    if summary.gpu_processes:
+        result.append(
+            f"disturbed: {summary.gpu_processes} other processes used a GPU before a launch"
+        )
     if summary.truncated:
         result.append("the last record was cut off in writing and is left out")
     if not summary.complete:
@@ -356,6 +368,8 @@ def _notes(summary: Summary) -> list[str]:
         "gradients; differences, so they may come out below zero. start repaid: training steps "
         "until import, build, compile and first step are made up for against the baseline.",
         "computed in: by the relative error of its logits against float64, in brackets.",
+        "import: of the backend's libraries, beyond what a worker itself needs, NumPy among it; "
+        "build: constructing the backend and loading parameters; "
         "compile + 1st step: of the first launch, nothing cached. peak MiB: resident memory of "
         "the worker after training; (+import): above what it held once the library was loaded.",
         "train loss: teacher-forced batches of the last epoch, by the model as it was at each; "

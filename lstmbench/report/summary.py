@@ -39,6 +39,7 @@ NEAR_BOUND = 0.5  # nearer than this, the limit itself holds a row back; else wh
 WORKLOADS: tuple[Workload, ...] = ("stage", "forward", "gradients", "train", "generate")
 
 Kind = TypeVar("Kind")
+Number = TypeVar("Number", int, float)
 
 
 @dataclass
@@ -86,8 +87,10 @@ class Line:
 
     @property
     def impossible(self) -> list[Workload]:
-        """Workloads that were faster than the machine's limit: an error, not a record."""
-        return [w for w, share in self.share_of_bound.items() if share > 1]
+        """Workloads all of whose interval beats the machine's limit: an error, not a record."""
+        longest = {w: float(np.fmax(s.value, s.high)) for w, s in self.seconds.items()}
+        bounds = {w: share * self.seconds[w].value for w, share in self.share_of_bound.items()}
+        return [w for w, bound in bounds.items() if longest[w] < bound]
 
     @property
     def sound(self) -> bool:
@@ -111,6 +114,8 @@ class Summary:
     stopped: Stopped | None
     other_share: float | None
     stolen_share: float | None
+    gpu_processes: int | None
+    measured_share: float | None
 
 
 def summarise(run: Run) -> Summary:
@@ -141,6 +146,8 @@ def summarise(run: Run) -> Summary:
         stopped=stops[-1] if stops else None,
         other_share=_highest([d.other_share for d in disturbances]),
         stolen_share=_highest([d.stolen_share for d in disturbances]),
+        gpu_processes=_highest([d.gpu_processes for d in disturbances]),
+        measured_share=_measured_share(run),
     )
 
 
@@ -156,8 +163,16 @@ def half_width(summary: Summary) -> float | None:
     return max(widths, default=None)
 
 
-def _highest(values: list[float | None]) -> float | None:
+def _highest(values: list[Number | None]) -> Number | None:
     return max((v for v in values if v is not None), default=None)
+
+
+def _measured_share(run: Run) -> float | None:
+    """Seconds inside timed regions as a share of those that the finished launches took."""
+    launches = {f.launch: f.seconds for f in _of(run, Finished) if f.phase == "timing"}
+    inside = sum(sum(b.seconds) for b in _of(run, Block) if b.launch in launches)
+    whole = sum(seconds or 0.0 for seconds in launches.values())
+    return inside / whole if whole else None
 
 
 def _machine(probes: list[Machine]) -> Machine | None:
@@ -167,7 +182,7 @@ def _machine(probes: list[Machine]) -> Machine | None:
     return Machine(
         launch=probes[0].launch,
         matrix_flops_per_second=max(p.matrix_flops_per_second for p in probes),
-        copied_bytes_per_second=max(p.copied_bytes_per_second for p in probes),
+        memory_bytes_per_second=max(p.memory_bytes_per_second for p in probes),
     )
 
 
