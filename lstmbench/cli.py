@@ -14,6 +14,9 @@ import msgspec
 from lstmbench.errors import UsageError
 from lstmbench.settings import QUICK, Settings, from_mapping, read_config
 
+SELFTEST = {"backend": "numpy", "device": "cpu", "time_budget": 60.0}
+"""What `selftest` changes of the default settings, unless it is given."""
+
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 
 
@@ -215,13 +218,16 @@ def check_command(names: tuple[str, ...], as_json: bool, **given: Any) -> int:
 @click.option("--experiments", type=click.IntRange(1, 1000), default=4, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def selftest_command(experiments: int, as_json: bool, **given: Any) -> int:
-    """A/A: one backend (numpy unless given) against itself, for this machine's noise floor."""
+    """A/A: one backend against itself, for this machine's noise floor.
+
+    Unless given otherwise the backend is numpy, and --time-budget 60 seconds an experiment.
+    """
     from lstmbench import planning, plugins, selftest
     from lstmbench.report import noise, terminal
 
     chosen = {name: value for name, value in given.items() if value is not None}
     registry = plugins.discover()
-    settings = from_mapping({"backend": "numpy", "device": "cpu", **chosen}, "settings")
+    settings = from_mapping({**SELFTEST, **chosen}, "settings")
     settings = planning.plan(settings, registry).settings
     with _progress() as progress:
         result = selftest.run(settings, registry, experiments, progress)

@@ -19,6 +19,7 @@ _LENGTH = struct.Struct(">I")
 
 Workload = Literal["stage", "forward", "gradients", "train", "generate"]
 Phase = Literal["parity", "timing", "training"]
+Limit = Literal["precision", "time budget"]
 Reason = Literal["raised", "refused", "aborted", "hung", "out of memory", "not finite"]
 
 
@@ -295,7 +296,7 @@ class Disturbance(Struct, frozen=True, kw_only=True, tag=True):
 class Stopped(Struct, frozen=True, kw_only=True, tag=True):
     """Why timing ended: intervals as narrow as asked, no time left, or no sound row left."""
 
-    reason: Literal["precision", "time budget", "nothing to time"]
+    reason: Limit | Literal["nothing to time"]
     half_width: float | None
 
 

@@ -19,6 +19,7 @@ from lstmbench.messages import (
     Checked,
     Disturbance,
     Expected,
+    Limit,
     Machine,
     Measure,
     Outputs,
@@ -32,6 +33,7 @@ from lstmbench.messages import (
     Workload,
 )
 from lstmbench.parameters import random_generator
+from lstmbench.settings import Settings
 
 CHECKED: tuple[Workload, ...] = ("train", "forward", "gradients", "generate")
 CHECKED_CALLS = 40
@@ -173,6 +175,21 @@ def probe(bench: Bench, launch: int) -> Machine:
     """What the machine can do, measured in a worker of its own at the run's threads."""
     with bench.open(ladder.ORACLE) as worker:
         return worker.ask(Probe(launch=launch), Machine)
+
+
+def limit(
+    settings: Settings, launches: int, half_width: float | None, elapsed: float, last: float
+) -> Limit | None:
+    """Why timing is to stop after so many launches, if it is.
+
+    `half_width` is of the widest interval; `elapsed` seconds have passed, `last` of them for the
+    latest launch, and one more is not begun if it would go over the budget.
+    """
+    if launches < settings.launches:
+        return None
+    if half_width is not None and half_width <= settings.precision:
+        return "precision"
+    return "time budget" if elapsed + last > settings.time_budget else None
 
 
 def in_turn(rows: list[Row], launch: int, round_: int) -> list[Row]:

@@ -145,20 +145,13 @@ class Runner:
                 seconds = time.monotonic() - start
                 self.record(Finished(phase="timing", launch=number, seconds=seconds))
                 elapsed += seconds
-                if launches >= self.settings.launches and self.stop(elapsed, seconds):
+                width = summary.half_width(summary.summarise(self.found))
+                if why := pairing.limit(self.settings, launches, width, elapsed, seconds):
+                    self.record(Stopped(reason=why, half_width=width))
                     break
                 if launches >= self.settings.launches:
                     self.progress.update(bar, total=(launches + 1) * steps)
         self.progress.update(bar, completed=self.progress.tasks[bar].total)
-
-    def stop(self, elapsed: float, last: float) -> bool:
-        """Whether timing is over, and if so the record of why."""
-        width = summary.half_width(summary.summarise(self.found))
-        if width is not None and width <= self.settings.precision:
-            self.record(Stopped(reason="precision", half_width=width))
-        elif elapsed + last > self.settings.time_budget:
-            self.record(Stopped(reason="time budget", half_width=width))
-        return bool(self.of(Stopped))
 
     def training(self) -> None:
         """Train each backend on the task by itself."""

@@ -8,6 +8,7 @@ call for each 20 that are counted: 5 % more of the very same work, which must be
 
 import itertools
 import time
+from collections.abc import Iterator
 
 import numpy as np
 from rich.progress import Progress
@@ -15,45 +16,66 @@ from rich.progress import Progress
 from lstmbench import statistics
 from lstmbench.launcher import Bench, WorkerFailed
 from lstmbench.messages import Block, Disturbance, Record, Row
-from lstmbench.pairing import SLOWED_EVERY, Launch
+from lstmbench.pairing import SLOWED_EVERY, Launch, limit
 from lstmbench.plugins import Registry
 from lstmbench.report.noise import Result
 from lstmbench.settings import Settings
 from lstmbench.statistics import Estimate
 
 COPIES = 3
+PLANTED_ROUNDS = 4  # of blocks that are longer than others, as they hold SLOWED_EVERY calls
 
 
 def run(settings: Settings, registry: Registry, experiments: int, progress: Progress) -> Result:
-    """Make `experiments` A/A runs of settings.launches launches; raises WorkerFailed."""
-    backend = settings.backend[0]
-    copies = [Row(backend=backend, device="cpu", copy=n + 1) for n in range(COPIES)]
-    slowed = Row(backend=backend, device="cpu", slowed=True)
-    result = Result(backend, settings, planted=SLOWED_EVERY / (SLOWED_EVERY + 1))
-    launches = settings.launches
-    bar = progress.add_task("A/A", total=experiments * (launches + COPIES))
+    """Make `experiments` A/A runs, each as long as a run would be; raises WorkerFailed."""
+    result = Result(settings.backend[0], settings, planted=SLOWED_EVERY / (SLOWED_EVERY + 1))
+    bar = progress.add_task("A/A", total=experiments)
     with Bench(settings, registry) as bench:
-        for experiment in range(experiments):
-            start = time.monotonic()
-            blocks: list[Block] = []
-            for launch in range(launches):
-                records = _time(bench, experiment * launches + launch, [*copies, slowed])
-                blocks += [r for r in records if isinstance(r, Block)]
-                result.other_share = max(result.other_share, _others(records))
-                progress.advance(bar)
-            for a, b in itertools.combinations(copies, 2):
-                result.paired.ratios.append(_paired(blocks, a, b))
-            result.slowed.append(_paired(blocks, copies[0], slowed))
-            result.paired.seconds += time.monotonic() - start
-            start, alone = time.monotonic(), []
-            for row in copies:
-                records = _time(bench, experiment, [row], rounds=launches * settings.rounds)
-                alone.append([_step(r) for r in records if isinstance(r, Block)])
-                progress.advance(bar)
-            for x, y in itertools.combinations(alone, 2):
-                result.sequential.ratios.append(_unpaired(x, y))
-            result.sequential.seconds += time.monotonic() - start
+        numbers = itertools.count(1)
+        for _ in range(experiments):
+            _turn_by_turn(bench, numbers, result)
+            _one_after_the_other(bench, next(numbers), result)
+            progress.advance(bar)
     return result
+
+
+def _copies(result: Result) -> list[Row]:
+    return [Row(backend=result.backend, device="cpu", copy=n + 1) for n in range(COPIES)]
+
+
+def _turn_by_turn(bench: Bench, numbers: Iterator[int], result: Result) -> None:
+    """Launches of equal rows, and of a pair one of which is slowed, until they are enough."""
+    copies = _copies(result)
+    base = Row(backend=result.backend, device="cpu", copy=COPIES + 1)
+    slowed = Row(backend=result.backend, device="cpu", slowed=True)
+    blocks: list[Block] = []
+    began = time.monotonic()
+    for launches in itertools.count(1):
+        start, number = time.monotonic(), next(numbers)
+        records = _time(bench, number, copies)
+        result.paired.seconds += time.monotonic() - start
+        records += _time(bench, number, [base, slowed], PLANTED_ROUNDS)
+        blocks += [r for r in records if isinstance(r, Block)]
+        result.other_share = max(result.other_share, _others(records))
+        equal = [_paired(blocks, a, b) for a, b in itertools.combinations(copies, 2)]
+        planted = _paired(blocks, base, slowed)
+        widest = max(ratio.half_width for ratio in [*equal, planted])
+        now = time.monotonic()
+        if limit(bench.settings, launches, widest, now - began, now - start):
+            break
+    result.launches.append(launches)
+    result.paired.ratios += equal
+    result.slowed.append(planted)
+
+
+def _one_after_the_other(bench: Bench, number: int, result: Result) -> None:
+    """The same number of blocks, all of one process and then all of the next."""
+    start, alone = time.monotonic(), []
+    for row in _copies(result):
+        records = _time(bench, number, [row], result.launches[-1] * bench.settings.rounds)
+        alone.append([_step(r) for r in records if isinstance(r, Block)])
+    result.sequential.ratios += [_unpaired(x, y) for x, y in itertools.combinations(alone, 2)]
+    result.sequential.seconds += time.monotonic() - start
 
 
 def _time(bench: Bench, number: int, rows: list[Row], rounds: int = 0) -> list[Record]:

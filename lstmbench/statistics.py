@@ -16,6 +16,11 @@ class Estimate(NamedTuple):
     low: float
     high: float
 
+    @property
+    def half_width(self) -> float:
+        """Of a positive value: the interval is value times or over (1 + half_width), about."""
+        return float(np.sqrt(self.high / self.low)) - 1
+
 
 def mean(values: Sequence[float]) -> Estimate:
     """Mean of independent values with Student's t interval (n - 1 degrees of freedom)."""

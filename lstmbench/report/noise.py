@@ -32,7 +32,7 @@ class Comparisons:
     @property
     def half_width(self) -> float:
         """The median half-width, as a share of the ratio."""
-        return float(np.median([(r.high / r.low) ** 0.5 - 1 for r in self.ratios]))
+        return float(np.median([r.half_width for r in self.ratios]))
 
     @property
     def largest(self) -> float:
@@ -44,13 +44,14 @@ class Comparisons:
 class Result:
     """What an A/A run showed.
 
-    `slowed` are the ratios of the row that was slowed on purpose, one an experiment; `planted` is
-    the ratio that it truly has.
+    `launches` is how many each experiment took. `slowed` are the ratios of the row that was slowed
+    on purpose, one an experiment; `planted` is the ratio that it truly has.
     """
 
     backend: str
     settings: Settings
     planted: float
+    launches: list[int] = field(default_factory=list)
     paired: Comparisons = field(default_factory=Comparisons)
     sequential: Comparisons = field(default_factory=Comparisons)
     slowed: list[Estimate] = field(default_factory=list)
@@ -91,6 +92,7 @@ def plain(result: Result) -> dict[str, Any]:
 
     return {
         "backend": result.backend,
+        "launches": result.launches,
         "sound": result.sound,
         "paired": part(result.paired),
         "sequential": part(result.sequential),
@@ -123,8 +125,10 @@ def show(result: Result, out: Console) -> None:
     out.print(table)
     ratios = ", ".join(interval(r) for r in result.slowed)
     for line in (
-        f"Noise floor here, at {s.launches} launches of {s.rounds} rounds, {s.threads} threads: "
-        f"a difference below about {result.paired.half_width:.1%} cannot be seen.",
+        f"Noise floor here, at {min(result.launches)} to {max(result.launches)} launches of "
+        f"{s.rounds} rounds, {s.threads} threads: a difference below about "
+        f"{result.paired.half_width:.1%} cannot be seen. Each experiment went on until every "
+        f"interval was within ± {s.precision:.1%}, or for about {s.time_budget:g} s.",
         f"Planted slowdown, true ratio {result.planted:.4f}: seen in {result.found} of "
         f"{len(result.slowed)} experiments; ratios {ratios}.",
         f"Other processes used up to {result.other_share:.0%} of the cores' time during a launch"

@@ -159,7 +159,7 @@ def half_width(summary: Summary) -> float | None:
     estimates = [n.speed_ratio["train"] for n in summary.lines if "train" in n.speed_ratio]
     if not estimates:
         estimates = [n.seconds["train"] for n in summary.lines if "train" in n.seconds]
-    widths = [(e.high / e.low) ** 0.5 - 1 for e in estimates if e.low == e.low]
+    widths = [e.half_width for e in estimates if e.low == e.low]
     return max(widths, default=None)
 
 
