@@ -198,8 +198,11 @@ class Session:
 
     def _measure(self, request: messages.Measure) -> messages.Block:
         workload, calls = request.workload, request.calls + request.uncounted
-        inputs = self._inputs(workload, request.launch, request.round, calls)
+        fresh = partial(self._inputs, workload, request.launch, request.round, calls)
+        inputs = fresh()
         timed = timing.block(self.backend, self.initial, workload, inputs)
+        if not np.array_equal(inputs, fresh()):
+            raise RuntimeError(f"the inputs of {workload} were changed while it was timed")
         self.last_workload, self.last_results = workload, timed.results
         return messages.Block(
             row=self.row,

@@ -172,6 +172,17 @@ class NotANumberLate(NotANumber):
     sound_steps = LATE
 
 
+class ChangesInputsLate(Misbehaving):
+    sound_steps = LATE
+
+    def train_step(self, inputs: Any, targets: Any, free_running: bool = False) -> Any:
+        loss = NumpyBackend.train_step(self, inputs, targets, free_running)
+        self.steps += 1
+        if self.steps > self.sound_steps:
+            inputs[...] = targets
+        return loss
+
+
 class StopsWorkingLate(Misbehaving):
     """Hands back the last loss and trains no more: very fast, and wrong."""
 

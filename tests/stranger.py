@@ -13,6 +13,7 @@ FAULTS = (
     "NotANumber",
     "NotANumberLate",
     "StopsWorkingLate",
+    "ChangesInputsLate",
 )
 
 

@@ -85,6 +85,7 @@ def test_what_one_backend_does_wrong_is_its_own_row(
         "abortslate": "aborted",
         "iskilledlate": "out of memory",
         "hangslate": "hung",
+        "changesinputslate": "raised",
     }
     summary = summarise(run)
     sound = {line.row.backend: line.sound for line in summary.lines}
