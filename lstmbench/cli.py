@@ -271,6 +271,31 @@ def report_command(folder: Path, form: str) -> int:
     return summary.exit_status(result)
 
 
+@commands.command("compare")
+@click.argument("before", type=click.Path(path_type=Path))
+@click.argument("after", type=click.Path(path_type=Path))
+@click.option(
+    "--gate",
+    type=click.FloatRange(0, 1, max_open=True),
+    default=0.05,
+    show_default=True,
+    help="Share by which a row may be slower.",
+)
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def compare_command(before: Path, after: Path, gate: float, as_json: bool) -> int:
+    """Two runs, one held against the other; status 1 if a row broke or is slower than the gate."""
+    from lstmbench import store
+    from lstmbench.report import comparison, summary, terminal
+
+    runs = (summary.summarise(store.read(folder)) for folder in (before, after))
+    found = comparison.compare(*runs)
+    if as_json:
+        click.echo(json.dumps(comparison.plain(found, gate), indent=2))
+    else:
+        comparison.show(found, gate, terminal.console())
+    return 0 if comparison.passes(found, gate) else EXIT_FAILED
+
+
 @commands.command("list")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def list_command(as_json: bool) -> int:

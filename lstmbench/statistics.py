@@ -43,15 +43,31 @@ def exponential(logarithm: Estimate) -> Estimate:
 
 
 def over_launches(values: Mapping[tuple[int, int], float]) -> Estimate:
-    """Median over the rounds of each launch, then geometric mean and interval over launches.
+    """Geometric mean of `launch_medians`, with its interval.
 
-    `values` are positive, by (launch, round). Launches are independent, rounds of one are not:
-    what varies between processes and what varies within them are both in the launches' spread.
+    What varies between processes and what varies within them are both in the launches' spread.
+    """
+    return geometric_mean(launch_medians(values))
+
+
+def launch_medians(values: Mapping[tuple[int, int], float]) -> list[float]:
+    """Median over the rounds of each launch, of positive values by (launch, round).
+
+    Launches are independent of each other, rounds of one are not.
     """
     launches: dict[int, list[float]] = {}
     for (launch, _), value in values.items():
         launches.setdefault(launch, []).append(value)
-    return geometric_mean([float(np.median(rounds)) for rounds in launches.values()])
+    return [float(np.median(rounds)) for rounds in launches.values()]
+
+
+def ratio_of_means(x: Sequence[float], y: Sequence[float]) -> Estimate:
+    """Geometric mean of x over that of y, independent positive values; bounds NaN if too few."""
+    difference = np.log(x), np.log(y)
+    if min(len(x), len(y)) < 2:
+        value = float(np.exp(difference[0].mean() - difference[1].mean()))
+        return Estimate(value, float("nan"), float("nan"))
+    return exponential(welch(*difference))
 
 
 def welch(x: np.ndarray, y: np.ndarray) -> Estimate:

@@ -56,6 +56,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["run", "--output=/dev/null/x", "--backend=numpy"], ["/dev/null/x"]),
         (["run", "--config=none.toml"], ["none.toml"]),
         (["report", "nowhere"], ["nowhere"]),
+        (["compare", "nowhere", "here"], ["nowhere"]),
+        (["compare", "a", "b", "--gate=2"], ["--gate", "2"]),
         (["check", "nunpy"], ["did you mean 'numpy'"]),
         (["run", "--nonsense"], ["--nonsense"]),
         (["runn"], ["runn"]),
@@ -110,6 +112,13 @@ def test_report_prints_the_same_answer_again(folder: Path) -> None:
     answer = json.loads(lstmbench("report", str(folder), "--format=json").stdout)
     assert answer["complete"]
     assert answer["rows"][0]["backend"] == "numpy"
+
+
+def test_a_run_compared_with_itself_passes_any_gate(folder: Path) -> None:
+    done = lstmbench("compare", str(folder), str(folder), "--gate=0", "--json")
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout)
+    assert answer["passes"] and {c["row"] for c in answer["changes"]} == {"numpy"}
 
 
 def test_load_gives_a_tidy_frame(folder: Path) -> None:

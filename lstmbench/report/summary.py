@@ -52,7 +52,9 @@ class Line:
     failure: Failure | None = None
     description: dict[str, str] = field(default_factory=dict)
     seconds: dict[Workload, Estimate] = field(default_factory=dict)
+    launch_seconds: dict[Workload, list[float]] = field(default_factory=dict)
     speed_ratio: dict[Workload, Estimate] = field(default_factory=dict)
+    launch_ratios: dict[Workload, list[float]] = field(default_factory=dict)
     share_of_bound: dict[Workload, float] = field(default_factory=dict)
     held_back_by: dict[Workload, str] = field(default_factory=dict)
     backward_seconds: Estimate | None = None
@@ -231,12 +233,11 @@ def _difference(
     return statistics.mean([float(np.median(v)) for v in launches.values()])
 
 
-def _ratio(
+def _ratios(
     mine: dict[tuple[int, int], Block], base: dict[tuple[int, int], Block]
-) -> Estimate | None:
+) -> dict[tuple[int, int], float]:
     """The baseline's seconds over mine, round by round: above 1 is faster than the baseline."""
-    ratios = {p: _per_call(base[p]) / _per_call(mine[p]) for p in mine if p in base}
-    return statistics.over_launches(ratios) if ratios else None
+    return {p: _per_call(base[p]) / _per_call(mine[p]) for p in mine if p in base}
 
 
 def _line(run: Run, row: Row, blocks: Blocks, machine: Machine | None) -> Line:
@@ -275,6 +276,7 @@ def _add_speed(line: Line, blocks: Blocks) -> None:
         seconds = {p: _per_call(b) for p, b in blocks[row, workload].items()}
         if seconds:
             line.seconds[workload] = statistics.over_launches(seconds)
+            line.launch_seconds[workload] = statistics.launch_medians(seconds)
     line.backward_seconds = _difference(blocks[row, "gradients"], blocks[row, "forward"])
     line.optimiser_seconds = _difference(blocks[row, "train"], blocks[row, "gradients"])
     calls = [s / b.digits * 1e6 for b in blocks[row, "generate"].values() for s in b.seconds]
@@ -304,9 +306,10 @@ def _compare(line: Line, baseline: Line, blocks: Blocks) -> None:
     if line is baseline:
         return
     for workload in WORKLOADS:
-        ratio = _ratio(blocks[line.row, workload], blocks[baseline.row, workload])
-        if ratio:
-            line.speed_ratio[workload] = ratio
+        ratios = _ratios(blocks[line.row, workload], blocks[baseline.row, workload])
+        if ratios:
+            line.speed_ratio[workload] = statistics.over_launches(ratios)
+            line.launch_ratios[workload] = statistics.launch_medians(ratios)
     if "train" in line.speed_ratio:
         extra = _startup_seconds(line) - _startup_seconds(baseline)
         gain = baseline.seconds["train"].value - line.seconds["train"].value
