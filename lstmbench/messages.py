@@ -169,7 +169,7 @@ class Machine(Struct, frozen=True, kw_only=True, tag=True):
 
 
 class Startup(Struct, frozen=True, kw_only=True, tag=True):
-    """What it costs a fresh process until it is at full speed.
+    """What it costs a fresh process until it is at full speed, and has done each workload once.
 
     Import is of the backend's libraries, beyond what a worker itself needs (NumPy among it); build
     is constructing the backend and loading parameters into it.
@@ -183,6 +183,8 @@ class Startup(Struct, frozen=True, kw_only=True, tag=True):
     first_step_seconds: float
     calls: dict[Workload, int]
     description: dict[str, str]
+    peak_bytes: int
+    imported_bytes: int
 
 
 class Block(Struct, frozen=True, kw_only=True, tag=True):

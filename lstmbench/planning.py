@@ -55,6 +55,8 @@ def _backends(settings: Settings, registry: Registry) -> tuple[list[str], dict[s
             raise UsageError(f"backend {name!r} cannot be used: {reason}")
         if reason:
             skipped[name] = reason
+    if everything:
+        skipped |= {f"plugin {b.plugin} ({b.distribution})": b.error for b in registry.broken}
     return [name for name in names if name not in skipped], skipped
 
 

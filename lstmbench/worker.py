@@ -194,6 +194,8 @@ class Session:
             first_step_seconds=sum(first.seconds),
             calls=calls,
             description={k: str(v) for k, v in self.backend.describe().items()},
+            peak_bytes=environment.peak_bytes(),
+            imported_bytes=self.imported_bytes,
         )
 
     def _measure(self, request: messages.Measure) -> messages.Block:

@@ -87,6 +87,8 @@ def records(rows: dict[Row, float], spread: float = 0.01) -> list[Record]:
                     first_step_seconds=0.0,
                     calls={"train": 10},
                     description={},
+                    peak_bytes=3 << 20,
+                    imported_bytes=1 << 20,
                 )
             )
         life = {row: random.normal(0, spread) for row in rows}

@@ -289,6 +289,8 @@ OBSERVATIONS: list[Record] = [
         first_step_seconds=0.125,
         calls={"train": 4},
         description={},
+        peak_bytes=3 << 20,
+        imported_bytes=1 << 20,
     ),
     Block(row=ROW, launch=1, round=3, position=0, workload="train", calls=4, seconds=[2.0]),
     Block(

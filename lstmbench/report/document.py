@@ -371,7 +371,8 @@ def _notes(summary: Summary) -> list[str]:
         "import: of the backend's libraries, beyond what a worker itself needs, NumPy among it; "
         "build: constructing the backend and loading parameters; "
         "compile + 1st step: of the first launch, nothing cached. peak MiB: resident memory of "
-        "the worker after training; (+import): above what it held once the library was loaded.",
+        "the worker after training (of one that does not train, after a launch's first calls); "
+        "(+import): above what it held once the library was loaded.",
         "train loss: teacher-forced batches of the last epoch, by the model as it was at each; "
         "free-running: batches that the model feeds itself; mean: over all batches.",
         "generated: cross-entropy under the task's own process of digits that the model wrote. "

@@ -268,6 +268,8 @@ def _add_startup(line: Line, startups: list[Startup]) -> None:
         line.build_seconds = first.build_seconds
         line.compile_seconds = first.compile_seconds
         line.first_step_seconds = first.first_step_seconds
+        line.peak_bytes = startups[-1].peak_bytes
+        line.peak_bytes_above_import = startups[-1].peak_bytes - startups[-1].imported_bytes
 
 
 def _add_speed(line: Line, blocks: Blocks) -> None:
