@@ -366,8 +366,8 @@ def _notes(summary: Summary) -> list[str]:
         "(dispatch: the calls and small operations around the arithmetic).",
         "backward: loss and gradients less forward; clip + Adam: training step less loss and "
         "gradients; differences, so they may come out below zero (a step need not hand gradients "
-        "out). start repaid: training steps until import, build, compile and first step are made up "
-        "for against the baseline.",
+        "out). start repaid: training steps until import, build, compile and first step are made "
+        "up for against the baseline.",
         "computed in: by the relative error of its logits against float64, in brackets.",
         "import: of the backend's libraries, beyond what a worker itself needs, NumPy among it; "
         "build: constructing the backend and loading parameters; "
