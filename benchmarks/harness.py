@@ -166,7 +166,7 @@ def show(found: list[Findings], result: noise.Result, overhead: list[float], out
 @click.command()
 @click.option("--experiments", type=click.IntRange(1, 1000), default=4, show_default=True)
 @click.option("--comparisons", type=click.IntRange(1, 1000), default=6, show_default=True)
-@click.option("--time-budget", type=float, default=60.0, show_default=True, help="s an experiment")
+@click.option("--time-budget", type=float, default=90.0, show_default=True, help="s an experiment")
 @click.option("--disturb", is_flag=True, help="Keep the first core busy all the while.")
 @click.option("--json", "file", type=click.Path(path_type=Path), help="Write the findings there.")
 def main(

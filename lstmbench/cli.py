@@ -14,7 +14,7 @@ import msgspec
 from lstmbench.errors import UsageError
 from lstmbench.settings import QUICK, Settings, from_mapping, read_config
 
-SELFTEST = {"backend": "numpy", "device": "cpu", "time_budget": 60.0}
+SELFTEST = {"backend": "numpy", "device": "cpu", "time_budget": 90.0}
 """What `selftest` changes of the default settings, unless it is given."""
 
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
@@ -220,7 +220,7 @@ def check_command(names: tuple[str, ...], as_json: bool, **given: Any) -> int:
 def selftest_command(experiments: int, as_json: bool, **given: Any) -> int:
     """A/A: one backend against itself, for this machine's noise floor.
 
-    Unless given otherwise the backend is numpy, and --time-budget 60 seconds an experiment.
+    Unless given otherwise the backend is numpy, and --time-budget 90 seconds an experiment.
     """
     from lstmbench import planning, plugins, selftest
     from lstmbench.report import noise, terminal

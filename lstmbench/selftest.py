@@ -22,7 +22,6 @@ from lstmbench.settings import Settings
 from lstmbench.statistics import Estimate
 
 COPIES = 3
-PLANTED_ROUNDS = 4  # of blocks that are longer than others, as they hold SLOWED_EVERY calls
 
 
 def run(settings: Settings, registry: Registry, experiments: int, progress: Progress) -> Result:
@@ -53,7 +52,7 @@ def _turn_by_turn(bench: Bench, numbers: Iterator[int], result: Result) -> None:
         start, number = time.monotonic(), next(numbers)
         records = _time(bench, number, copies)
         result.paired.seconds += time.monotonic() - start
-        records += _time(bench, number, [base, slowed], PLANTED_ROUNDS)
+        records += _time(bench, number, [base, slowed])
         blocks += [r for r in records if isinstance(r, Block)]
         result.other_share = max(result.other_share, _others(records))
         equal = [_paired(blocks, a, b) for a, b in itertools.combinations(copies, 2)]

@@ -67,11 +67,11 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     time_budget: Annotated[
         float,
         Meta(ge=0, le=1e6, description="Stop timing after about so many seconds."),
-    ] = 120.0
+    ] = 180.0
     rounds: Annotated[
         int,
         Meta(ge=1, le=100_000, description="Timed blocks of each backend in a launch."),
-    ] = 8
+    ] = 20
     block_seconds: Annotated[
         float,
         Meta(gt=0, le=600, description="Length of a timed block, about, in seconds."),
