@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 if TYPE_CHECKING:
     import numpy as np
 
+INTERFACE = 1
+"""The version of what plugins see; it grows when one written for it could not run on an older."""
+
 VOCABULARY = 10
 CAPABILITIES = ("forward", "loss_and_gradients", "train_step", "generate")
 
@@ -32,7 +35,8 @@ class BackendInfo:
 
     `factory` is "package.module:Class", resolved in the worker. `requires` are import names and
     `extra` is the extra of the plugin's own distribution that installs them. `devices` are the
-    kinds of device that it can use where they exist.
+    kinds of device that it can use where they exist. `interface` is the INTERFACE that the backend
+    was written for; where it is newer than the one installed, its plugin is listed as broken.
     """
 
     name: str
@@ -41,6 +45,7 @@ class BackendInfo:
     extra: str = ""
     summary: str = ""
     devices: tuple[str, ...] = ("cpu",)
+    interface: int = 1
 
 
 @dataclass(frozen=True)

@@ -47,22 +47,28 @@ def _backends(settings: Settings, registry: Registry) -> tuple[list[str], dict[s
     """Names to run, and why others of "all" cannot be."""
     everything = "all" in settings.backend
     names = list(registry.backends) if everything else list(dict.fromkeys(settings.backend))
-    skipped = {}
-    for name in names:
-        info = registry.backends[name]
-        reason = unusable(info, registry.backends.distribution(name))
-        if reason and not everything:
-            raise UsageError(f"backend {name!r} cannot be used: {reason}")
-        if reason:
-            skipped[name] = reason
+    skipped = {name: reason for name in names if (reason := _unusable(name, registry))}
+    if skipped and not everything:
+        name, reason = next(iter(skipped.items()))
+        raise UsageError(f"backend {name!r} cannot be used: {reason}")
     if everything:
         skipped |= {f"plugin {b.plugin} ({b.distribution})": b.error for b in registry.broken}
-    return [name for name in names if name not in skipped], skipped
+    usable = [name for name in names if name not in skipped]
+    if not usable:
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in skipped.items())
+        raise UsageError(f"no backend can be used: {reasons or 'none is installed'}")
+    return usable, skipped
+
+
+def _unusable(name: str, registry: Registry) -> str:
+    """Why a backend cannot be used, or empty; UsageError if there is none of that name."""
+    backends = registry.backends
+    return backends.conflict(name) or unusable(backends[name], backends.distribution(name))
 
 
 def _devices(info: BackendInfo, settings: Settings, registry: Registry) -> list[str]:
     """The devices of one backend among those that were asked for."""
-    kinds = {kind for name in registry.backends for kind in registry.backends[name].devices}
+    kinds = {kind for one in registry.backends.infos() for kind in one.devices}
     result = []
     for device in settings.device:
         if device not in kinds | {"auto"}:

@@ -2,28 +2,49 @@
 
 import importlib
 import importlib.util
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from importlib.machinery import PathFinder
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Generic, TypeVar
 
+import msgspec
 import pluggy
 
 from lstmbench import hookspecs
 from lstmbench.errors import UsageError, unknown
-from lstmbench.interface import BackendInfo, TaskInfo
+from lstmbench.interface import INTERFACE, BackendInfo, TaskInfo
+
+OURS = "lstmbench"
+UPGRADE = "pip install --upgrade lstmbench"
+IF_NEWER = f"if it was written for a newer lstmbench: {UPGRADE}"
 
 Info = TypeVar("Info", BackendInfo, TaskInfo)
 
 
+class Unfit(Exception):
+    """A plugin that this lstmbench cannot use; `names` are those that it would have brought."""
+
+    def __init__(self, message: str, names: Iterable[str] = ()) -> None:
+        super().__init__(message)
+        self.names = tuple(names)
+
+
 @dataclass(frozen=True)
 class Broken:
-    """A plugin that could not be used, and why."""
+    """A plugin that could not be used, and why; `names` are those that it would have brought.
+
+    What a plugin that cannot even be imported would have brought is not known.
+    """
 
     plugin: str
     distribution: str
     error: str
+    names: tuple[str, ...] = ()
+
+    def answers_to(self, name: str) -> bool:
+        """Whether somebody who types `name` may mean this plugin."""
+        return name in {self.plugin, self.distribution, *self.names}
 
 
 @dataclass
@@ -31,6 +52,7 @@ class Catalogue(Generic[Info]):
     """Everything of one kind by name, with the distributions that claim each name."""
 
     kind: str
+    broken: list[Broken] = field(default_factory=list)
     claims: dict[str, list[tuple[str, Info]]] = field(default_factory=dict)
 
     def add(self, info: Info, distribution: str) -> None:
@@ -42,28 +64,45 @@ class Catalogue(Generic[Info]):
     def __getitem__(self, name: str) -> Info:
         """Raises UsageError if nothing, or more than one distribution, claims the name."""
         if name not in self.claims:
-            raise unknown(self.kind, name, self.claims)
-        claims = self.claims[name]
-        if len(claims) > 1:
-            rivals = " and ".join(distribution for distribution, _ in claims)
-            raise UsageError(f"{self.kind} {name!r} is claimed by {rivals}; uninstall one of them")
-        return claims[0][1]
+            raise self._absent(name)
+        if reason := self.conflict(name):
+            raise UsageError(f"{self.kind} {name!r} is {reason}")
+        return self.claims[name][0][1]
+
+    def _absent(self, name: str) -> UsageError:
+        for plugin in self.broken:
+            if plugin.answers_to(name):
+                where = f"plugin {plugin.plugin} of {plugin.distribution} is broken"
+                return UsageError(f"{self.kind} {name!r} cannot be used: {where}: {plugin.error}")
+        return unknown(self.kind, name, self.claims)
+
+    def ours(self, name: str) -> Info:
+        """What lstmbench itself brings under a name, whoever else claims it; else as `[name]`."""
+        own = [info for distribution, info in self.claims.get(name, ()) if distribution == OURS]
+        return own[0] if own else self[name]
+
+    def infos(self) -> Iterator[Info]:
+        """Everything, rivals for one name included."""
+        return (info for claims in self.claims.values() for _, info in claims)
 
     def distribution(self, name: str) -> str:
         """The distributions that claim a name."""
         return " and ".join(distribution for distribution, _ in self.claims[name])
 
-    def conflicted(self, name: str) -> bool:
-        return len(self.claims[name]) > 1
+    def conflict(self, name: str) -> str:
+        """Why a name cannot be used, with what to do, if several claim it; else empty."""
+        if len(self.claims.get(name, ())) < 2:
+            return ""
+        return f"claimed by {self.distribution(name)}; uninstall one of them"
 
 
-@dataclass
 class Registry:
     """All that the installed plugins bring."""
 
-    backends: Catalogue[BackendInfo] = field(default_factory=lambda: Catalogue("backend"))
-    tasks: Catalogue[TaskInfo] = field(default_factory=lambda: Catalogue("task"))
-    broken: list[Broken] = field(default_factory=list)
+    def __init__(self) -> None:
+        self.broken: list[Broken] = []
+        self.backends: Catalogue[BackendInfo] = Catalogue("backend", self.broken)
+        self.tasks: Catalogue[TaskInfo] = Catalogue("task", self.broken)
 
 
 def discover() -> Registry:
@@ -73,30 +112,54 @@ def discover() -> Registry:
         distribution = (entry.dist and entry.dist.name) or "?"
         try:
             _add(registry, entry, distribution)
+        except Unfit as error:
+            registry.broken.append(Broken(entry.name, distribution, str(error), error.names))
         except (Exception, SystemExit) as error:
-            reason = f"{type(error).__name__}: {error}".splitlines()[0]
-            registry.broken.append(Broken(entry.name, distribution, reason))
+            registry.broken.append(Broken(entry.name, distribution, _reason(error)))
     return registry
+
+
+def _reason(error: BaseException) -> str:
+    """An error in one line; what a plugin for a newer interface stumbles over gets a remedy."""
+    lines = f"{type(error).__name__}: {error}".splitlines()
+    if isinstance(error, pluggy.PluginValidationError):
+        return f"{'; '.join(lines)}; {IF_NEWER}"
+    unknown_name = isinstance(error, ImportError) and error.name == OURS
+    if unknown_name or "Info.__init__() got an unexpected" in lines[0]:
+        return f"{lines[0]}; {IF_NEWER}"
+    return lines[0]
 
 
 def _add(registry: Registry, entry: EntryPoint, distribution: str) -> None:
     """Register one plugin by itself and take in what its hooks return, or nothing of it."""
     manager = pluggy.PluginManager(hookspecs.PROJECT)
     manager.add_hookspecs(hookspecs)
-    manager.register(entry.load(), name=entry.name)
-    backends = _collect(manager.hook.lstmbench_backends, BackendInfo)
-    tasks = _collect(manager.hook.lstmbench_tasks, TaskInfo)
+    plugin = entry.load()
+    manager.register(plugin, name=entry.name)
+    manager.check_pending()  # a hook that is not known
+    if not manager.get_hookcallers(plugin):
+        raise Unfit("it has no hook; is @hookimpl missing?")
+    backends = _collect(manager.hook.lstmbench_backends(), BackendInfo)
+    tasks = _collect(manager.hook.lstmbench_tasks(), TaskInfo)
     for backend in backends:
         registry.backends.add(backend, distribution)
     for task in tasks:
         registry.tasks.add(task, distribution)
 
 
-def _collect(hook: Callable[[], list[list[Any]]], kind: type[Info]) -> list[Info]:
-    infos = [info for part in hook() for info in part]
+def _collect(answers: list[list[Any]], kind: type[Info]) -> list[Info]:
+    """What a hook returned, if every part of it is of the right type; raises Unfit."""
+    infos = [info for answer in answers for info in answer]
     for info in infos:
-        if not isinstance(info, kind) or not isinstance(info.name, str):
-            raise TypeError(f"a hook returned {info!r} where a {kind.__name__} belongs")
+        if not isinstance(info, kind):
+            raise Unfit(f"a hook returned {info!r} where a {kind.__name__} belongs")
+        if isinstance(info, BackendInfo) and info.interface > INTERFACE:
+            reason = f"needs interface {info.interface}, this lstmbench has {INTERFACE}; {UPGRADE}"
+            raise Unfit(reason, [str(one.name) for one in infos])
+        try:
+            msgspec.convert(msgspec.to_builtins(info), kind)
+        except (msgspec.ValidationError, TypeError) as error:
+            raise Unfit(f"a hook returned {info!r}: {error}") from None
     return infos
 
 

@@ -1,0 +1,16 @@
+"""What lstmbench is told about this backend before it is loaded."""
+
+from lstmbench import BackendInfo, hookimpl
+
+
+@hookimpl
+def lstmbench_backends() -> list[BackendInfo]:
+    return [
+        BackendInfo(
+            name="onnxruntime",
+            factory="lstmbench_onnxruntime.backend:OnnxRuntimeBackend",
+            requires=("onnx", "onnxruntime"),
+            summary="inference: the ONNX operator LSTM; greedy decoding inside the graph",
+            interface=1,
+        )
+    ]
