@@ -11,10 +11,7 @@ from jax import lax
 
 from lstmbench_flax.model import Carry, Model, to_canonical
 
-jit_of_graph = partial(jax.jit, static_argnames=("graph", "optimiser", "free_running", "steps"))
-
-
-@jit_of_graph
+@partial(jax.jit, static_argnames="graph")
 def forward(
     graph: Any, state: Any, tokens: jax.Array, initial: tuple[jax.Array, jax.Array] | None
 ) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
@@ -28,7 +25,7 @@ def forward(
     return logits, (jnp.stack([h for _, h in after]), jnp.stack([c for c, _ in after]))
 
 
-@jit_of_graph
+@partial(jax.jit, static_argnames="graph")
 def loss_and_gradients(
     graph: Any, state: Any, inputs: jax.Array, targets: jax.Array
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
@@ -37,7 +34,11 @@ def loss_and_gradients(
     return value, to_canonical(graph, gradients)
 
 
-@partial(jit_of_graph, donate_argnames=("state", "moments"))
+@partial(
+    jax.jit,
+    static_argnames=("graph", "optimiser", "free_running"),
+    donate_argnames=("state", "moments"),
+)
 def train_step(
     graph: Any,
     optimiser: optax.GradientTransformation,
@@ -53,7 +54,7 @@ def train_step(
     return value, optax.apply_updates(state, updates), moments
 
 
-@jit_of_graph
+@partial(jax.jit, static_argnames=("graph", "steps"))
 def generate(graph: Any, state: Any, prompts: jax.Array, steps: int) -> jax.Array:
     """Greedy digits (B, steps) that follow the prompts (B, P), all in one compiled loop."""
     model: Model = nnx.merge(graph, state)
@@ -78,12 +79,13 @@ def loss(
 
 def greedy(graph: Any, state: Any, first: jax.Array, carry: Carry, length: int) -> jax.Array:
     """Logits (B, length, V): `first` (B,) goes in first, then each argmax."""
+    arrays = nnx.pure(state)
 
     def step(
         before: tuple[jax.Array, Carry], nothing: None
     ) -> tuple[tuple[jax.Array, Carry], jax.Array]:
         digits, carry = before
-        model: Model = nnx.merge(graph, state)
+        model: Model = nnx.merge(graph, arrays)
         logits, carry = model(digits[:, None], carry)
         last = logits[:, -1]
         return (last.argmax(-1).astype(digits.dtype), carry), last

@@ -73,7 +73,7 @@ def generate(parameters: Parameters) -> onnx.ModelProto:
         helper.make_node(
             "Loop",
             ["further", "", "first", "prompt_hidden", "prompt_cell"],
-            ["", "", "", "rest"],
+            ["last_digits", "last_hidden", "last_cell", "rest"],  # left out, it crashes
             body=body,
         ),
         helper.make_node("Squeeze", ["rest", "one"], ["rest_by_step"]),
