@@ -78,7 +78,7 @@ def test_bands_are_small_multiples_of_rounding(name: str, dtype: str) -> None:
 def test_greedy_digits_are_far_from_a_tie(name: str) -> None:
     (generate,) = (r for r in references(name, "float32") if r.rung == "generate")
     assert generate.arrays["margin"].shape == generate.arrays["digits"].shape
-    assert np.median(generate.arrays["margin"]) > 1e4 * generate.bands["digits"]
+    assert np.median(generate.arrays["margin"]) > 1e3 * generate.bands["digits"]
     assert generate.arrays["margin"].min() > 10 * generate.bands["digits"]
 
 

@@ -1,7 +1,7 @@
 """What the oracle computed once, on a machine and by libraries that were known to be sound.
 
-A BLAS that is wrong on some processor would make a wrong reference of any honest backend's enemy;
-so the oracle is itself held to these values first. `python -m lstmbench.parity.golden` writes them.
+A BLAS that is wrong on some processor would give a wrong reference, and every honest backend would fail;
+so the oracle is itself held to these values first. `write` computes them anew.
 """
 
 from functools import cache
