@@ -35,8 +35,9 @@ class BackendInfo:
 
     `factory` is "package.module:Class", resolved in the worker. `requires` are import names and
     `extra` is the extra of the plugin's own distribution that installs them. `devices` are the
-    kinds of device that it can use where they exist. `interface` is the INTERFACE that the backend
-    was written for; where it is newer than the one installed, its plugin is listed as broken.
+    kinds of device that it can use where they exist, `dtypes` what it computes in. `interface` is
+    the INTERFACE that it was written for; where that is newer than the one installed, its plugin is
+    listed as broken.
     """
 
     name: str
@@ -45,6 +46,7 @@ class BackendInfo:
     extra: str = ""
     summary: str = ""
     devices: tuple[str, ...] = ("cpu",)
+    dtypes: tuple[str, ...] = ("float32", "float64")
     interface: int = 1
 
 

@@ -8,7 +8,7 @@ from lstmbench.errors import UsageError, unknown
 from lstmbench.interface import BackendInfo
 from lstmbench.launcher import Bench, WorkerFailed
 from lstmbench.messages import SCHEMA, Row
-from lstmbench.plugins import Registry, unusable
+from lstmbench.plugins import ALL, Registry, unusable
 from lstmbench.settings import Settings
 
 MEMORY_SHARE = 0.8
@@ -45,9 +45,9 @@ def plan(settings: Settings, registry: Registry) -> store.Header:
 
 def _backends(settings: Settings, registry: Registry) -> tuple[list[str], dict[str, str]]:
     """Names to run, and why others of "all" cannot be."""
-    everything = "all" in settings.backend
+    everything = ALL in settings.backend
     names = list(registry.backends) if everything else list(dict.fromkeys(settings.backend))
-    skipped = {name: reason for name in names if (reason := _unusable(name, registry))}
+    skipped = {name: reason for name in names if (reason := _unusable(name, settings, registry))}
     if skipped and not everything:
         name, reason = next(iter(skipped.items()))
         raise UsageError(f"backend {name!r} cannot be used: {reason}")
@@ -60,10 +60,15 @@ def _backends(settings: Settings, registry: Registry) -> tuple[list[str], dict[s
     return usable, skipped
 
 
-def _unusable(name: str, registry: Registry) -> str:
+def _unusable(name: str, settings: Settings, registry: Registry) -> str:
     """Why a backend cannot be used, or empty; UsageError if there is none of that name."""
     backends = registry.backends
-    return backends.conflict(name) or unusable(backends[name], backends.distribution(name))
+    if reason := backends.conflict(name):
+        return reason
+    info = backends[name]
+    if settings.dtype not in info.dtypes:
+        return f"it computes in {', '.join(info.dtypes)}, not in {settings.dtype}"
+    return unusable(info, backends.distribution(name))
 
 
 def _devices(info: BackendInfo, settings: Settings, registry: Registry) -> list[str]:

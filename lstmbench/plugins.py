@@ -2,7 +2,10 @@
 
 import importlib
 import importlib.util
+import re
+import sys
 from collections.abc import Iterable, Iterator
+from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from importlib.machinery import PathFinder
 from importlib.metadata import EntryPoint, entry_points
@@ -18,6 +21,10 @@ from lstmbench.interface import INTERFACE, BackendInfo, TaskInfo
 OURS = "lstmbench"
 UPGRADE = "pip install --upgrade lstmbench"
 IF_NEWER = f"if it was written for a newer lstmbench: {UPGRADE}"
+
+ALL = "all"
+NAME = re.compile(r"\w[\w.+-]*")
+FACTORY = re.compile(r"\w+(\.\w+)*:\w+")
 
 Info = TypeVar("Info", BackendInfo, TaskInfo)
 
@@ -85,15 +92,24 @@ class Catalogue(Generic[Info]):
         """Everything, rivals for one name included."""
         return (info for claims in self.claims.values() for _, info in claims)
 
+    def owners(self, name: str) -> list[str]:
+        """The distributions that claim a name, each once."""
+        return list(dict.fromkeys(distribution for distribution, _ in self.claims[name]))
+
     def distribution(self, name: str) -> str:
-        """The distributions that claim a name."""
-        return " and ".join(distribution for distribution, _ in self.claims[name])
+        """The distributions that claim a name, in words."""
+        return " and ".join(self.owners(name))
 
     def conflict(self, name: str) -> str:
-        """Why a name cannot be used, with what to do, if several claim it; else empty."""
+        """Why a name cannot be used, with what to do, if it is claimed more than once; or empty."""
         if len(self.claims.get(name, ())) < 2:
             return ""
-        return f"claimed by {self.distribution(name)}; uninstall one of them"
+        owners = self.owners(name)
+        if len(owners) == 1:
+            return f"claimed more than once by {owners[0]}, which is its fault; uninstall it"
+        rivals = " ".join(owner for owner in owners if owner != OURS)
+        drop = rivals if OURS in owners else "all but one"
+        return f"claimed by {self.distribution(name)}; uninstall {drop}"
 
 
 class Registry:
@@ -111,7 +127,8 @@ def discover() -> Registry:
     for entry in entry_points(group=hookspecs.PROJECT):
         distribution = (entry.dist and entry.dist.name) or "?"
         try:
-            _add(registry, entry, distribution)
+            with redirect_stdout(sys.stderr):  # our own answer may be for a program
+                _add(registry, entry, distribution)
         except Unfit as error:
             registry.broken.append(Broken(entry.name, distribution, str(error), error.names))
         except (Exception, SystemExit) as error:
@@ -139,28 +156,47 @@ def _add(registry: Registry, entry: EntryPoint, distribution: str) -> None:
     manager.check_pending()  # a hook that is not known
     if not manager.get_hookcallers(plugin):
         raise Unfit("it has no hook; is @hookimpl missing?")
-    backends = _collect(manager.hook.lstmbench_backends(), BackendInfo)
-    tasks = _collect(manager.hook.lstmbench_tasks(), TaskInfo)
+    backends = _collect(manager.hook.lstmbench_backends, BackendInfo)
+    tasks = _collect(manager.hook.lstmbench_tasks, TaskInfo)
+    _check_interface(backends)
+    for info in [*backends, *tasks]:
+        _check(info)
     for backend in backends:
         registry.backends.add(backend, distribution)
     for task in tasks:
         registry.tasks.add(task, distribution)
 
 
-def _collect(answers: list[list[Any]], kind: type[Info]) -> list[Info]:
-    """What a hook returned, if every part of it is of the right type; raises Unfit."""
+def _collect(hook: pluggy.HookCaller, kind: type[Info]) -> list[Info]:
+    """What a plugin's hook returned, if it is a list of the right type; raises Unfit."""
+    answers = hook()
+    if hook.get_hookimpls() and not answers:
+        raise Unfit(f"{hook.name} returned None where a list belongs")
     infos = [info for answer in answers for info in answer]
     for info in infos:
         if not isinstance(info, kind):
-            raise Unfit(f"a hook returned {info!r} where a {kind.__name__} belongs")
-        if isinstance(info, BackendInfo) and info.interface > INTERFACE:
-            reason = f"needs interface {info.interface}, this lstmbench has {INTERFACE}; {UPGRADE}"
-            raise Unfit(reason, [str(one.name) for one in infos])
-        try:
-            msgspec.convert(msgspec.to_builtins(info), kind)
-        except (msgspec.ValidationError, TypeError) as error:
-            raise Unfit(f"a hook returned {info!r}: {error}") from None
+            raise Unfit(f"{hook.name} returned {info!r} where a {kind.__name__} belongs")
     return infos
+
+
+def _check_interface(backends: list[BackendInfo]) -> None:
+    """Raises Unfit if one was written for a newer interface, whatever else it may say."""
+    for info in backends:
+        if isinstance(info.interface, int) and info.interface > INTERFACE:
+            reason = f"needs interface {info.interface}, this lstmbench has {INTERFACE}; {UPGRADE}"
+            raise Unfit(reason, [str(one.name) for one in backends])
+
+
+def _check(info: BackendInfo | TaskInfo) -> None:
+    """Raises Unfit if a field is of the wrong type, or one that nobody could ask for or find."""
+    try:
+        msgspec.convert(msgspec.to_builtins(info), type(info))
+    except (msgspec.ValidationError, TypeError) as error:
+        raise Unfit(f"a hook returned {info!r}: {error}") from None
+    if not NAME.fullmatch(info.name) or info.name == ALL:
+        raise Unfit(f"a hook returned the name {info.name!r}, which nobody could ask for")
+    if not FACTORY.fullmatch(info.factory):
+        raise Unfit(f"factory {info.factory!r} of {info.name} is not like 'package.module:Class'")
 
 
 def missing(info: BackendInfo) -> list[str]:

@@ -10,12 +10,11 @@ from string import Template
 
 from lstmbench.errors import UsageError
 from lstmbench.interface import INTERFACE
-from lstmbench.plugins import Registry
+from lstmbench.plugins import ALL, Registry
 
 SUFFIX = ".template"
 PACKAGE_FOLDER = "package"
 NAME = re.compile(r"[a-z][a-z0-9]*([-_][a-z0-9]+)*")
-RESERVED = frozenset({"all"})
 
 
 def create(name: str, parent: Path, registry: Registry) -> list[Path]:
@@ -44,7 +43,7 @@ def create(name: str, parent: Path, registry: Registry) -> list[Path]:
 
 
 def _check(name: str, package: str, registry: Registry) -> None:
-    if not NAME.fullmatch(name) or name in RESERVED:
+    if not NAME.fullmatch(name) or name == ALL:
         raise UsageError(
             f"plugin name {name!r} is not fit (choices: lower-case letters and digits, a letter "
             "first, words joined by - or _, as in my-lstm; not all)"

@@ -9,14 +9,15 @@ import pytest
 from installed import Site
 
 from lstmbench import hookspecs
+from lstmbench.conformance import PLACES, read_known_failures
 from lstmbench.interface import CAPABILITIES, Backend, BackendInfo, Options, Task, TaskInfo
 
 GUIDE = (Path(__file__).parents[1] / "docs/authors.md").read_text()
 SECTIONS = dict(re.findall(r"^## (.+)\n((?:(?!## ).*\n)*)", GUIDE, re.MULTILINE))
 FILES = dict(re.findall(r"^```\w+\n# (\S+\.\w+)\n(.*?)^```", GUIDE, re.MULTILINE | re.DOTALL))
+PLUGIN = {name: text for name, text in FILES.items() if not name.startswith("tests/")}
 ROW = r"^\| `(\w+)` \| .+ \|$"
 LINES = 80
-SMALL = ["--hidden=6", "--batch=4", "--seq-len=5", "--threads=1"]
 
 
 def public(kind: type) -> set[str]:
@@ -51,12 +52,12 @@ def test_the_first_methods_are_the_capabilities() -> None:
 
 
 def test_the_example_is_short() -> None:
-    assert set(FILES) == {
+    assert set(PLUGIN) == {
         "pyproject.toml",
         "lstmbench_mine/plugin.py",
         "lstmbench_mine/backend.py",
     }
-    lines = [line for text in FILES.values() for line in text.splitlines() if line.strip()]
+    lines = [line for text in PLUGIN.values() for line in text.splitlines() if line.strip()]
     assert len(lines) < LINES
 
 
@@ -66,17 +67,39 @@ def test_every_method_of_the_example_is_explained() -> None:
     assert set(defined) <= set(re.findall(r"`(\w+)`", explained))
 
 
-def test_the_example_installs_and_climbs_the_whole_ladder(tmp_path: Path) -> None:
-    source = tmp_path / "mine"
-    (source / "lstmbench_mine").mkdir(parents=True)
-    (source / "lstmbench_mine/__init__.py").touch()
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that a reader of the guide ends up with."""
+    folder = tmp_path_factory.mktemp("mine")
     for name, text in FILES.items():
-        (source / name).write_text(text)
-    site = Site(tmp_path / "site")
-    site.install(source)
-    for dtype in ("float32", "float64"):
-        arguments = ["check", "mine", *SMALL, f"--dtype={dtype}", "--json"]
-        done = site.run("lstmbench", *arguments, cwd=tmp_path)
-        assert done.returncode == 0, done.stdout + done.stderr
-        (answer,) = json.loads(done.stdout)
-        assert {rung["verdict"] for rung in answer["rungs"]} == {"agrees"}
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(text)
+    (folder / "lstmbench_mine/__init__.py").touch()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def site(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Site:
+    result = Site(tmp_path_factory.mktemp("site"))
+    result.install(source)
+    return result
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_example_climbs_the_whole_ladder(site: Site, tmp_path: Path, dtype: str) -> None:
+    done = site.run("lstmbench", "check", "mine", f"--dtype={dtype}", "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (answer,) = json.loads(done.stdout)
+    assert {rung["verdict"] for rung in answer["rungs"]} == {"agrees"}
+
+
+def test_the_examples_tests_pass_and_skip_nothing(site: Site, source: Path) -> None:
+    done = site.run("pytest", "-p", "no:cacheprovider", "--lstmbench=mine", cwd=source)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f" {2 * len(PLACES)} passed in " in done.stdout
+
+
+def test_what_one_types_for_known_failures_matches_a_rung(tmp_path: Path) -> None:
+    (line,) = re.findall(r"`(\*/\w+  # [^`]+)`", SECTIONS["In your CI"])
+    (tmp_path / "known.txt").write_text(line)
+    assert set(read_known_failures(tmp_path / "known.txt")) < set(PLACES)

@@ -38,7 +38,7 @@ def test_what_cannot_be_used_of_all_is_left_out_and_told(registry: Registry) -> 
     assert names == ["mine", "numpy"]
     assert skipped == {
         "lame": "nosuch: not installed; pip install 'nosuch'",
-        "theirs": "claimed by one and two; uninstall one of them",
+        "theirs": "claimed by one and two; uninstall all but one",
         "plugin late (late-lstm)": "needs interface 2",
     }
 
@@ -46,7 +46,7 @@ def test_what_cannot_be_used_of_all_is_left_out_and_told(registry: Registry) -> 
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("theirs", "backend 'theirs' cannot be used: claimed by one and two; uninstall one"),
+        ("theirs", "backend 'theirs' cannot be used: claimed by one and two; uninstall all"),
         ("late", "backend 'late' cannot be used: plugin late of late-lstm is broken: needs inter"),
         ("newest", "backend 'newest' cannot be used: plugin late of late-lstm is broken: needs"),
         ("nosuch", "unknown backend 'nosuch' .choices: mine, numpy, theirs"),
@@ -57,11 +57,21 @@ def test_what_was_asked_for_by_name_is_refused(registry: Registry, name: str, me
         plan(registry, backend=f"numpy,{name}")
 
 
+def test_a_dtype_that_a_backend_has_not_leaves_it_out(registry: Registry) -> None:
+    registry.backends.add(BackendInfo("half", NUMPY.factory, dtypes=("float32",)), "three")
+    assert "half" in plan(registry, backend="all")[0]
+    names, skipped = plan(registry, backend="all", dtype="float64")
+    assert "half" not in names
+    assert skipped["half"] == "it computes in float32, not in float64"
+    with pytest.raises(UsageError, match="backend 'half' cannot be used: it computes in float32"):
+        plan(registry, backend="numpy,half", dtype="float64")
+
+
 def test_who_claims_our_reference_too_stops_nobody(registry: Registry) -> None:
     registry.backends.add(BackendInfo("numpy", "m:C"), "usurper")
     names, skipped = plan(registry, backend="all")
     assert names == ["mine"]
-    assert skipped["numpy"] == "claimed by lstmbench and usurper; uninstall one of them"
+    assert skipped["numpy"] == "claimed by lstmbench and usurper; uninstall usurper"
 
 
 def test_if_nothing_is_left_every_reason_is_told(registry: Registry) -> None:
@@ -108,7 +118,7 @@ def test_list_shows_rivals_and_broken_plugins(site: Path) -> None:
     found = json.loads(done.stdout)
     rivals = [b for b in found["backends"] if b["name"] == "theirs"]
     assert sorted(b["distribution"] for b in rivals) == ["one", "two"]
-    assert all("uninstall one of them" in b["status"] for b in rivals)
+    assert all("uninstall all but one" in b["status"] for b in rivals)
     (broken,) = found["broken"]
     assert broken["distribution"] == "shy" and "nosuch" in broken["status"]
     assert "no: ModuleNotFoundError" in " ".join(lstmbench(site, "list").stdout.split())
@@ -117,7 +127,7 @@ def test_list_shows_rivals_and_broken_plugins(site: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("theirs", ["'theirs'", "one", "two", "uninstall one of them"]),
+        ("theirs", ["'theirs'", "one", "two", "uninstall all but one"]),
         ("shy", ["'shy'", "is broken", "ModuleNotFoundError", "nosuch"]),
     ],
 )

@@ -104,7 +104,7 @@ BROKEN = {
         def lstmbench_backends():
             return ["torch"]
         """,
-        "a hook returned 'torch' where a BackendInfo belongs",
+        "lstmbench_backends returned 'torch' where a BackendInfo belongs",
     ),
     "returns_a_number": (
         """
@@ -116,6 +116,16 @@ BROKEN = {
         """,
         "TypeError: ",
     ),
+    "returns_nothing": (
+        """
+        from lstmbench import hookimpl
+
+        @hookimpl
+        def lstmbench_backends():
+            pass
+        """,
+        "lstmbench_backends returned None where a list belongs",
+    ),
     "returns_tasks_as_backends": (
         """
         from lstmbench import TaskInfo, hookimpl
@@ -124,7 +134,7 @@ BROKEN = {
         def lstmbench_backends():
             return [TaskInfo("t", "m:C")]
         """,
-        "a hook returned TaskInfo.* where a BackendInfo belongs",
+        "lstmbench_backends returned TaskInfo.* where a BackendInfo belongs",
     ),
     "name_is_no_text": (
         """
@@ -145,6 +155,46 @@ BROKEN = {
             return [BackendInfo("theirs", "m:C", requires="torch")]
         """,
         r"Expected `array`, got `str` - at `\$.requires`",
+    ),
+    "interface_is_no_number": (
+        """
+        from lstmbench import BackendInfo, hookimpl
+
+        @hookimpl
+        def lstmbench_backends():
+            return [BackendInfo("theirs", "m:C", interface="2")]
+        """,
+        r"Expected `int`, got `str` - at `\$.interface`",
+    ),
+    "name_cannot_be_typed": (
+        """
+        from lstmbench import TaskInfo, hookimpl
+
+        @hookimpl
+        def lstmbench_tasks():
+            return [TaskInfo("one,two", "m:C")]
+        """,
+        "the name 'one,two', which nobody could ask for",
+    ),
+    "name_is_all": (
+        """
+        from lstmbench import BackendInfo, hookimpl
+
+        @hookimpl
+        def lstmbench_backends():
+            return [BackendInfo("all", "m:C")]
+        """,
+        "the name 'all', which nobody could ask for",
+    ),
+    "factory_names_no_class": (
+        """
+        from lstmbench import BackendInfo, hookimpl
+
+        @hookimpl
+        def lstmbench_backends():
+            return [BackendInfo("theirs", "package.module.Class")]
+        """,
+        "factory 'package.module.Class' of theirs is not like 'package.module:Class'",
     ),
     "needs_a_newer_interface": (
         """
@@ -252,6 +302,7 @@ def test_ours_is_never_silently_replaced(install: Install) -> None:
     with pytest.raises(UsageError, match="backend 'numpy' is claimed by") as caught:
         found.backends["numpy"]
     assert "lstmbench" in str(caught.value) and "usurper" in str(caught.value)
+    assert str(caught.value).endswith("; uninstall usurper")
     assert found.backends.ours("numpy").factory.startswith("lstmbench_numpy")
 
 
@@ -275,6 +326,27 @@ def test_a_plugin_for_this_interface_is_taken(install: Install) -> None:
     install("current", backends("theirs").replace("'m:C'", "'m:C', interface=1"))
     found = plugins.discover()
     assert found.broken == [] and found.backends["theirs"].interface == INTERFACE == 1
+
+
+def test_a_name_claimed_twice_by_one_distribution_is_its_fault(install: Install) -> None:
+    install("one", backends("theirs", "theirs"))
+    install("two", backends("theirs"))
+    reason = plugins.discover().backends.conflict("theirs")
+    assert reason in {
+        "claimed by one and two; uninstall all but one",
+        "claimed by two and one; uninstall all but one",
+    }
+    install("three", backends("mine", "mine"))
+    reason = plugins.discover().backends.conflict("mine")
+    assert reason == "claimed more than once by three, which is its fault; uninstall it"
+
+
+def test_what_a_plugin_prints_stays_out_of_our_answer(
+    install: Install, capsys: pytest.CaptureFixture[str]
+) -> None:
+    install("talker", textwrap.dedent(backends("theirs")) + "print('welcome')\n")
+    assert plugins.discover().broken == []
+    assert capsys.readouterr() == ("", "welcome\n")
 
 
 def test_a_task_and_a_backend_may_share_a_name(install: Install) -> None:

@@ -88,11 +88,16 @@ def test_it_installs_and_first_departs_at_forward(tmp_path: Path) -> None:
     assert done.returncode == 1, done.stderr
     (answer,) = json.loads(done.stdout)
     assert not answer["sound"] and not answer["failure"]
-    verdicts = {rung["rung"]: rung["verdict"] for rung in reversed(answer["rungs"])}
-    assert verdicts["parameters"] == "agrees" and verdicts["forward"] == "differs"
+    first = answer["first_difference"]
+    assert (first["fixture"], first["rung"], first["tensor"]) == ("odd", "forward", "logits")
+    verdicts = {rung["rung"]: rung["verdict"] for rung in answer["rungs"]}
+    assert verdicts["shapes"] == verdicts["parameters"] == "agrees"
     assert verdicts["loss"] == verdicts["generate"] == "not claimed"
-    first = next(rung for rung in answer["rungs"] if rung["verdict"] == "differs")
-    assert first["rung"] == "forward" and first["tensor"] == "logits"
+    shown = site.run("lstmbench", "check", "mine", *SMALL, cwd=tmp_path).stdout
+    assert "mine leaves the float64 reference at odd/forward: logits" in " ".join(shown.split())
+    tested = site.run("pytest", "-p", "no:cacheprovider", "-rA", cwd=tmp_path / "mine").stdout
+    assert "PASSED tests/test_backend.py::test_ladder[odd/parameters]" in tested
+    assert "FAILED tests/test_backend.py::test_ladder[odd/forward] - mine leaves" in tested
     again = site.run("lstmbench", "plugin", "new", "mine", cwd=tmp_path)
     assert (again.returncode, again.stderr.count("\n")) == (2, 1)
     assert "a backend of that name is in lstmbench-mine" in again.stderr

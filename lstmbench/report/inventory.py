@@ -18,6 +18,7 @@ def take(registry: Registry) -> dict[str, Any]:
             {
                 **_entry(info, distribution),
                 "devices": list(info.devices),
+                "dtypes": list(info.dtypes),
                 "status": registry.backends.conflict(name) or unusable(info, distribution),
             }
             for name in registry.backends

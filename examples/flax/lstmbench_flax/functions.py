@@ -11,6 +11,7 @@ from jax import lax
 
 from lstmbench_flax.model import Carry, Model, to_canonical
 
+
 @partial(jax.jit, static_argnames="graph")
 def forward(
     graph: Any, state: Any, tokens: jax.Array, initial: tuple[jax.Array, jax.Array] | None

@@ -11,6 +11,7 @@ def lstmbench_backends() -> list[BackendInfo]:
             factory="lstmbench_onnxruntime.backend:OnnxRuntimeBackend",
             requires=("onnx", "onnxruntime"),
             summary="inference: the ONNX operator LSTM; greedy decoding inside the graph",
+            dtypes=("float32",),  # the operator has no kernel for float64
             interface=1,
         )
     ]
