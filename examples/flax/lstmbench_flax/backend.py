@@ -40,8 +40,10 @@ class FlaxBackend(Backend):
     def load(self, parameters: Parameters) -> None:
         with jax.default_device(self._device):
             model = from_canonical(parameters, self.options.dtype)
-            self._graph, self._state = nnx.split(model)
-            self._moments = self._optimiser.init(self._state)
+            self._graph, state = nnx.split(model)
+            moments = self._optimiser.init(state)
+        # Committed to the device, as a step's results are: else the second step compiles again.
+        self._state, self._moments = jax.device_put((state, moments), self._device)
 
     def parameters(self) -> dict[str, np.ndarray]:
         arrays = to_canonical(self._graph, self._state)

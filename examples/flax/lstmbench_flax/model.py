@@ -21,7 +21,7 @@ class Model(nnx.Module):
 
     def __init__(self, vocabulary: int, hidden: int, layers: int, dtype: str) -> None:
         self.vocabulary, self.hidden, self.dtype = vocabulary, hidden, dtype
-        rngs = nnx.Rngs(0)  # what is drawn gives way to the parameters that are loaded
+        rngs = nnx.Rngs(0)  # nothing is drawn: see from_canonical
         self.lstm = nnx.List(
             nnx.RNN(
                 nnx.OptimizedLSTMCell(
@@ -67,9 +67,9 @@ def from_canonical(parameters: Parameters, dtype: str) -> Model:
     """A model that computes with copies of canonical parameters."""
     vocabulary, hidden = parameters["linear.weight"].shape
     layers = sum(name.endswith(".weight_hh") for name in parameters)
-    model = Model(vocabulary, hidden, layers, dtype)
+    model: Model = nnx.eval_shape(lambda: Model(vocabulary, hidden, layers, dtype))
     for name, variable in model.canonical().items():
-        variable[...] = jnp.array(parameters[name].T, dtype)
+        variable.set_value(jnp.array(parameters[name].T, dtype))
     return model
 
 
