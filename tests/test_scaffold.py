@@ -97,7 +97,7 @@ def test_it_installs_and_first_departs_at_forward(tmp_path: Path) -> None:
     assert "mine leaves the float64 reference at odd/forward: logits" in " ".join(shown.split())
     tested = site.run("pytest", "-p", "no:cacheprovider", "-rA", cwd=tmp_path / "mine").stdout
     assert "PASSED tests/test_backend.py::test_ladder[odd/parameters]" in tested
-    assert "FAILED tests/test_backend.py::test_ladder[odd/forward] - mine leaves" in tested
+    assert "FAILED tests/test_backend.py::test_ladder[odd/forward] - " in tested
     again = site.run("lstmbench", "plugin", "new", "mine", cwd=tmp_path)
     assert (again.returncode, again.stderr.count("\n")) == (2, 1)
     assert "a backend of that name is in lstmbench-mine" in again.stderr

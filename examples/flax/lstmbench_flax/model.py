@@ -57,9 +57,10 @@ class Model(nnx.Module):
         """The variables by canonical name; matrices are the transpose of the canonical ones."""
         result = {}
         for n, rnn in enumerate(self.lstm):
-            result[f"lstm.{n}.weight_ih"] = rnn.cell.dense_i.kernel
-            result[f"lstm.{n}.weight_hh"] = rnn.cell.dense_h.kernel
-            result[f"lstm.{n}.bias"] = rnn.cell.dense_h.bias
+            cell: Any = rnn.cell  # typed as the base class of all cells
+            result[f"lstm.{n}.weight_ih"] = cell.dense_i.kernel
+            result[f"lstm.{n}.weight_hh"] = cell.dense_h.kernel
+            result[f"lstm.{n}.bias"] = cell.dense_h.bias
         return result | {"linear.weight": self.linear.kernel, "linear.bias": self.linear.bias}
 
 

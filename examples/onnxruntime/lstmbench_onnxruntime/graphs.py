@@ -6,11 +6,16 @@ zero; a leading axis of length 1 stands for the direction.
 https://onnx.ai/onnx/operators/onnx__LSTM.html
 """
 
+from typing import TypeAlias
+
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from lstmbench import Parameters
+
+Shape: TypeAlias = list[int | str]
+"""Sizes, known or by name."""
 
 OPSET = 21
 IR_VERSION = 10
@@ -26,7 +31,7 @@ def forward(parameters: Parameters) -> onnx.ModelProto:
         *network(layers, hidden, "steps", ("hidden", "cell"), "logits_by_step", "after"),
         helper.make_node("Transpose", ["logits_by_step"], ["logits"], perm=[1, 0, 2]),
     ]
-    state = [layers, "B", hidden]
+    state: Shape = [layers, "B", hidden]
     return model(
         parameters,
         nodes,
@@ -46,7 +51,7 @@ def generate(parameters: Parameters) -> onnx.ModelProto:
     carries is the last digits (1, B) and the state.
     """
     layers, hidden, _ = sizes(parameters)
-    state = [layers, "B", hidden]
+    state: Shape = [layers, "B", hidden]
     carried = [integers("fed", [1, "B"]), floats("fed_hidden", state), floats("fed_cell", state)]
     body = helper.make_graph(
         [
@@ -162,13 +167,13 @@ def model(
     return result
 
 
-def floats(name: str, shape: list[int | str]) -> onnx.ValueInfoProto:
+def floats(name: str, shape: Shape) -> onnx.ValueInfoProto:
     return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
 
 
-def integers(name: str, shape: list[int | str]) -> onnx.ValueInfoProto:
+def integers(name: str, shape: Shape) -> onnx.ValueInfoProto:
     return helper.make_tensor_value_info(name, TensorProto.INT64, shape)
 
 
-def booleans(name: str, shape: list[int | str]) -> onnx.ValueInfoProto:
+def booleans(name: str, shape: Shape) -> onnx.ValueInfoProto:
     return helper.make_tensor_value_info(name, TensorProto.BOOL, shape)
