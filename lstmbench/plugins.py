@@ -159,7 +159,8 @@ def _add(registry: Registry, entry: EntryPoint, distribution: str) -> None:
     backends = _collect(manager.hook.lstmbench_backends, BackendInfo)
     tasks = _collect(manager.hook.lstmbench_tasks, TaskInfo)
     _check_interface(backends)
-    for info in [*backends, *tasks]:
+    infos: list[BackendInfo | TaskInfo] = [*backends, *tasks]
+    for info in infos:
         _check(info)
     for backend in backends:
         registry.backends.add(backend, distribution)
