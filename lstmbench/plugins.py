@@ -94,7 +94,7 @@ class Catalogue(Generic[Info]):
 
     def owners(self, name: str) -> list[str]:
         """The distributions that claim a name, each once."""
-        return list(dict.fromkeys(distribution for distribution, _ in self.claims[name]))
+        return sorted({distribution for distribution, _ in self.claims[name]})
 
     def distribution(self, name: str) -> str:
         """The distributions that claim a name, in words."""
@@ -131,7 +131,9 @@ def discover() -> Registry:
                 _add(registry, entry, distribution)
         except Unfit as error:
             registry.broken.append(Broken(entry.name, distribution, str(error), error.names))
-        except (Exception, SystemExit) as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # SystemExit, and panics of extensions in Rust
             registry.broken.append(Broken(entry.name, distribution, _reason(error)))
     return registry
 
