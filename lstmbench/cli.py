@@ -185,17 +185,16 @@ def _finish_run(folder: Path, registry: Any) -> int:
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def check_command(names: tuple[str, ...], as_json: bool, **given: Any) -> int:
     """The parity ladder alone, for one or more backends (or all), in seconds."""
-    from lstmbench import conformance, planning, plugins
+    from lstmbench import conformance, plugins
     from lstmbench.report import terminal, verdicts
 
     if given.get("backend"):
         raise UsageError("check takes its backends as arguments, not by --backend")
     chosen = {name: value for name, value in given.items() if value is not None}
     registry = plugins.discover()
-    settings = from_mapping({**chosen, "backend": list(names)}, "settings")
-    header = planning.plan(settings, registry)
+    header = conformance.plan(registry, *names, **chosen)
     found = []
-    for one in conformance.check(header.rows, header.settings, registry):
+    for one in conformance.climb(header.rows, header.settings, registry):
         found.append(one)
         if not as_json:
             verdicts.show(one.row, one.rungs, one.failure, terminal.console())
@@ -204,6 +203,7 @@ def check_command(names: tuple[str, ...], as_json: bool, **given: Any) -> int:
             {
                 "row": msgspec.to_builtins(one.row),
                 "sound": one.sound,
+                "first_difference": msgspec.to_builtins(one.first_difference),
                 "failure": one.failure,
                 "rungs": msgspec.to_builtins(one.rungs),
             }

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 from lstmbench import parameters, parity
-from lstmbench.launcher import Bench, Worker
+from lstmbench.errors import UsageError
+from lstmbench.launcher import Bench, Worker, WorkerFailed
 from lstmbench.messages import (
     Ceiling,
     Done,
@@ -34,10 +35,18 @@ def survey(oracle: Worker) -> Ceiling:
 
 
 def references(oracle: Worker) -> References:
-    """What every backend must show, on every fixture and rung."""
+    """What every backend must show, on every fixture and rung.
+
+    Raises UsageError if the oracle computes wrongly on this machine.
+    """
     result: References = {}
     for fixture in FIXTURES:
-        replies = oracle.stream(Reference(fixture=fixture), Done)
+        try:
+            replies = list(oracle.stream(Reference(fixture=fixture), Done))
+        except WorkerFailed as error:
+            if error.reason == "refused":
+                raise UsageError(error.message) from None
+            raise
         result[fixture] = {r.rung: reference(r) for r in replies if isinstance(r, Expected)}
     return result
 
@@ -47,18 +56,36 @@ def reference(expected: Expected) -> parity.Reference:
     return parity.Reference(expected.rung, parameters.from_bytes(expected.arrays), expected.bands)
 
 
-def climb(worker: Worker, row: Row, expected: References, dtype: str) -> Iterator[Rung]:
-    """Every rung of every fixture, as it is reached."""
+def climb(worker: Worker, row: Row, expected: References) -> Iterator[Rung]:
+    """Every rung of every fixture, as it is reached.
+
+    Raises WorkerFailed, with the rung at which it happened, if the worker ends on the way.
+    """
     for fixture in FIXTURES:
-        for reply in worker.stream(Observe(fixture=fixture), Done):
-            if isinstance(reply, Observed):
-                yield _judge(row, reply, expected[fixture][reply.rung], dtype)
+        ahead = iter(parity.rungs(fixture))
+        try:
+            for reply in worker.stream(Observe(fixture=fixture), Done):
+                if isinstance(reply, Observed):
+                    next(ahead)
+                    yield _judge(row, reply, expected[fixture][reply.rung])
+        except WorkerFailed as error:
+            where = f"at {fixture}/{next(ahead, 'end')}: {error.message}"
+            raise WorkerFailed(error.reason, where, error.traceback) from None
 
 
-def _judge(row: Row, observed: Observed, expected: parity.Reference, dtype: str) -> Rung:
+def _judge(row: Row, observed: Observed, expected: parity.Reference) -> Rung:
     if not observed.claimed:
         return Rung(row=row, fixture=observed.fixture, rung=observed.rung, verdict="not claimed")
-    verdict = parity.compare(expected, parameters.from_bytes(observed.arrays), dtype)
+    if observed.traceback:
+        return Rung(
+            row=row,
+            fixture=observed.fixture,
+            rung=observed.rung,
+            verdict="differs",
+            note=f"raised {observed.traceback.strip().splitlines()[-1]}",
+            traceback=observed.traceback,
+        )
+    verdict = parity.compare(expected, parameters.from_bytes(observed.arrays))
     return Rung(
         row=row,
         fixture=observed.fixture,

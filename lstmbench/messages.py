@@ -138,6 +138,7 @@ class Observed(Struct, frozen=True, kw_only=True, tag=True):
     rung: str
     arrays: bytes = b""
     claimed: bool = True
+    traceback: str = ""
 
 
 class Expected(Struct, frozen=True, kw_only=True, tag=True):
@@ -257,7 +258,10 @@ class Failure(Struct, frozen=True, kw_only=True, tag=True):
 
 
 class Rung(Struct, frozen=True, kw_only=True, tag=True):
-    """One rung of the parity ladder: at the worst `tensor`, `error` is a multiple of `band`."""
+    """One rung of the parity ladder: at the worst `tensor`, `error` is a multiple of `band`.
+
+    Where the backend raised on it there is a `traceback`.
+    """
 
     row: Row
     fixture: str
@@ -267,6 +271,7 @@ class Rung(Struct, frozen=True, kw_only=True, tag=True):
     band: float | None = None
     tensor: str = ""
     note: str = ""
+    traceback: str = ""
 
 
 class Checked(Struct, frozen=True, kw_only=True, tag=True):

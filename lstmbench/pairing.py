@@ -147,7 +147,7 @@ class Launch:
                 continue
             mine = _part(expected, every, calls)
             arrays = parameters.from_bytes(outputs.arrays)
-            verdict = parity.compare(mine, arrays, self.bench.settings.dtype)
+            verdict = parity.compare(mine, arrays)
             self.record(
                 Checked(
                     row=row,

@@ -33,7 +33,7 @@ def reference(
         return timing.outputs(workload, results, calls)
 
     truth = outputs(oracle(exact), wide)
-    unit = float(np.finfo(options.dtype).eps)
+    unit = parity.rounding(options)
     mirrored = parity.Mirrored(oracle(replace(options, device="cpu")))
     if workload == "generate":
         return _greedy(oracle(exact), wide, mirrored, initial, sequences[calls, 0], truth, unit)
@@ -41,7 +41,8 @@ def reference(
         outputs(mirrored, initial),
         outputs(oracle(exact), parity.perturbed(wide, unit, seed=0)),
     ]
-    return parity.Reference(workload, truth, parity.bands(truth, others, unit))
+    terms = sequences[0, :, 1:].size
+    return parity.Reference(workload, truth, parity.bands(truth, others, unit, terms))
 
 
 def _greedy(

@@ -113,7 +113,7 @@ class Runner:
                 self.record(
                     worker.ask(Prepare(launch=COLD, workloads=list(timing.CAPABILITIES)), Startup)
                 )
-                for rung in ladder.climb(worker, row, expected, self.settings.dtype):
+                for rung in ladder.climb(worker, row, expected):
                     self.record(rung)
             self.progress.advance(bar)
 

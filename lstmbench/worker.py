@@ -136,12 +136,17 @@ class Session:
 
     def _fixture(self, name: str) -> parity.Fixture:
         s = self.settings
-        return parity.fixture(name, s.batch, s.seq_len, s.hidden, s.layers, s.clip)
+        return parity.fixture(name, s.batch, s.seq_len, s.hidden, s.layers)
 
     def _observe(self, name: str) -> Iterator[Any]:
-        for rung, arrays, claimed in parity.observe(self.make, self.options, self._fixture(name)):
-            data = parameters.to_bytes(arrays)
-            yield messages.Observed(fixture=name, rung=rung, arrays=data, claimed=claimed)
+        for seen in parity.observe(self.make, self.options, self._fixture(name)):
+            yield messages.Observed(
+                fixture=name,
+                rung=seen.rung,
+                arrays=parameters.to_bytes(seen.arrays),
+                claimed=seen.claimed,
+                traceback=seen.traceback,
+            )
         yield messages.Done()
 
     def _reference(self, name: str) -> Iterator[Any]:

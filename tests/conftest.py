@@ -3,7 +3,7 @@
 import hashlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -33,6 +33,24 @@ from hypothesis import configuration, settings  # noqa: E402
 configuration.set_hypothesis_home_dir(CACHE / "hypothesis")
 settings.register_profile("lstmbench", deadline=None, derandomize=True, database=None)
 settings.load_profile("lstmbench")
+
+
+KILL_RATES = pytest.StashKey[list[str]]()
+
+
+@pytest.fixture
+def record_kill_rate(pytestconfig: pytest.Config) -> Callable[[str], None]:
+    """Have a line printed at the end of the tests."""
+    return pytestconfig.stash.setdefault(KILL_RATES, []).append
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    lines = config.stash.get(KILL_RATES, [])
+    if lines:
+        terminalreporter.section("parity ladder against broken and honest backends")
+        terminalreporter.write_line("\n".join(lines))
 
 
 @pytest.fixture(autouse=True)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from lstmbench.messages import Workload
 from lstmbench.parity import precision_of
+from lstmbench.report import verdicts
 from lstmbench.report.summary import TARGET_ACCURACY, Line, Summary
 from lstmbench.statistics import Estimate
 
@@ -220,8 +221,7 @@ def _three(value: float) -> str:
 def _parity(line: Line) -> str:
     worst = line.first_difference
     if worst:
-        size = "" if worst.error is None else f", {worst.error:.3g} × band"
-        return f"✗ {worst.rung} ({worst.fixture}): {worst.tensor}{size}"
+        return f"✗ {worst.fixture}/{worst.rung}: {verdicts.what_differs(worst)}"
     if line.failure and line.failure.phase == "parity":
         return f"✗ {line.failure.reason}"
     if not line.rungs:
@@ -306,11 +306,8 @@ def _problems(summary: Summary) -> list[str]:
                 f"{line.row.label}: {failure.reason} in {failure.phase}: {failure.message}"
             )
         elif difference := line.first_difference:
-            note = f" ({difference.note})" if difference.note else ""
-            result.append(
-                f"{line.row.label}: leaves the float64 reference at {difference.rung}, fixture "
-                f"{difference.fixture}, tensor {difference.tensor}{note}; so it was not timed"
-            )
+            what = verdicts.difference(difference)
+            result.append(f"{line.row.label}: {what}; so it was not timed")
         elif wrong := line.first_wrong_result:
             size = (
                 "not finite or not comparable"

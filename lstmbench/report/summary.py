@@ -31,6 +31,7 @@ from lstmbench.messages import (
     Trained,
     Workload,
 )
+from lstmbench.report.verdicts import first_difference
 from lstmbench.statistics import Estimate
 from lstmbench.store import Header, Run
 
@@ -79,8 +80,8 @@ class Line:
 
     @property
     def first_difference(self) -> Rung | None:
-        """The first rung on which the backend leaves the reference."""
-        return next((r for r in self.rungs if r.verdict == "differs"), None)
+        """The lowest rung on which the backend leaves the reference."""
+        return first_difference(self.rungs)
 
     @property
     def first_wrong_result(self) -> Checked | None:

@@ -1,0 +1,277 @@
+"""Honest backends, each written another way: every one of them must pass."""
+
+from typing import Any
+
+import numpy as np
+from lstmbench_numpy.backend import NumpyBackend
+from plain import Arrays, Plain
+
+from lstmbench import Backend, NotSupported, Options, Parameters
+from lstmbench.parity import Mirrored
+
+
+class SigmoidByTanh(Plain):
+    def gates(self, z: np.ndarray) -> tuple[np.ndarray, ...]:
+        i, f, g, o = np.split(z, 4, axis=1)
+        half = self.dtype.type(0.5)
+        i, f, o = (half * np.tanh(half * gate) + half for gate in (i, f, o))
+        return i, f, np.tanh(g), o
+
+
+class StableSigmoid(Plain):
+    """exp of negative numbers alone."""
+
+    def gates(self, z: np.ndarray) -> tuple[np.ndarray, ...]:
+        e = np.exp(-abs(z))
+        i, f, _, o = np.split(np.where(z >= 0, 1 / (1 + e), e / (1 + e)), 4, axis=1)
+        return i, f, np.tanh(np.split(z, 4, axis=1)[2]), o
+
+
+class TanhByExp(Plain):
+    """As kernels do: 1 - 2 / (exp(2 c) + 1), which cancels near zero."""
+
+    def next_hidden(self, gates: tuple[np.ndarray, ...], c: np.ndarray) -> np.ndarray:
+        one = self.dtype.type(1)
+        return np.asarray(gates[3] * (one - 2 / (np.exp(2 * c) + one)))
+
+
+class OneProduct(Plain):
+    """[x, h] against [W_ih, W_hh] side by side, the bias first."""
+
+    def preactivation(self, n: int, x: np.ndarray, h: np.ndarray) -> np.ndarray:
+        w = np.hstack([self.p[f"lstm.{n}.weight_ih"], self.p[f"lstm.{n}.weight_hh"]])
+        return self.p[f"lstm.{n}.bias"] + np.hstack([x, h]) @ w.T
+
+
+class SumsOneByOne(Plain):
+    """Dot products as a loop in C adds them up: in order, in the dtype."""
+
+    def preactivation(self, n: int, x: np.ndarray, h: np.ndarray) -> np.ndarray:
+        p = self.p
+        z = np.tile(p[f"lstm.{n}.bias"], (len(x), 1))
+        for values, w in ((x, p[f"lstm.{n}.weight_ih"]), (h, p[f"lstm.{n}.weight_hh"])):
+            for k in range(values.shape[1]):
+                z += values[:, k : k + 1] * w[:, k]
+        return z
+
+
+class LossOneByOne(Plain):
+    def loss(self, logits: np.ndarray, targets: np.ndarray) -> Any:
+        _, d_logits = super().loss(logits, targets)
+        total = self.dtype.type(0)
+        for row, target in zip(logits.reshape(-1, 10), targets.ravel(), strict=True):
+            total += np.log(np.exp(row - row.max()).sum()) - (row[target] - row.max())
+        return total / self.dtype.type(targets.size), d_logits
+
+
+class LossWithoutShift(Plain):
+    """exp of the logits as they are: they are small enough."""
+
+    def loss(self, logits: np.ndarray, targets: np.ndarray) -> Any:
+        e = np.exp(logits)
+        p = e / e.sum(-1, keepdims=True)
+        chosen = np.take_along_axis(p, targets[..., None].astype(int), -1)
+        return -np.log(chosen).mean(), (p - self.one_hot(targets)) / self.dtype.type(targets.size)
+
+
+class BatchInParts(Plain):
+    """As threads do it: each part of the batch by itself, gradients added at the end."""
+
+    def differentiate(self, inputs: Any, targets: Any, free: bool) -> Any:
+        loss: Any = 0
+        sums: Arrays = {}
+        for rows in np.array_split(np.arange(len(inputs)), min(3, len(inputs))):
+            share = self.dtype.type(len(rows) / len(inputs))
+            part, gradients = super().differentiate(inputs[rows], targets[rows], free)
+            loss = loss + share * part
+            sums = {name: sums.get(name, 0) + share * g for name, g in gradients.items()}
+        return loss, sums
+
+
+class DoubleInside(Plain):
+    """Computes in float64 whatever was asked for, and answers in what was asked for."""
+
+    @property
+    def dtype(self) -> Any:
+        return np.dtype(np.float64)
+
+    def load(self, parameters: Parameters) -> None:
+        super().load(parameters)
+        self.p = {name: array.astype(np.float64) for name, array in self.p.items()}
+        self.forget()
+
+    def parameters(self) -> Arrays:
+        return {name: array.astype(self.options.dtype) for name, array in self.p.items()}
+
+    def forward(self, inputs: Any, state: Any = None) -> Any:
+        logits, (h, c) = super().forward(inputs, state)
+        kind = self.options.dtype
+        return logits.astype(kind), (h.astype(kind), c.astype(kind))
+
+    def loss_and_gradients(self, inputs: Any, targets: Any) -> Any:
+        loss, gradients = super().loss_and_gradients(inputs, targets)
+        return loss, {name: g.astype(self.options.dtype) for name, g in gradients.items()}
+
+
+class PaddedUnits(Plain):
+    """Hidden units up to a multiple of eight, the rest at zero weights."""
+
+    def preactivation(self, n: int, x: np.ndarray, h: np.ndarray) -> np.ndarray:
+        pad = -h.shape[1] % 8
+        w = np.pad(self.p[f"lstm.{n}.weight_hh"], ((0, 0), (0, pad)))
+        x_part = x @ self.p[f"lstm.{n}.weight_ih"].T
+        return x_part + (np.pad(h, ((0, 0), (0, pad))) @ w.T + self.p[f"lstm.{n}.bias"])
+
+
+class EfficientAdam(Plain):
+    """The paper's other order: both corrections in the rate, and the epsilon scaled to match."""
+
+    def corrected(self, name: str) -> Any:
+        return self.mean[name], self.square[name]
+
+    def direction(self, m: np.ndarray, v: np.ndarray) -> np.ndarray:
+        o = self.options
+        root = np.sqrt(1 - o.beta2**self.steps)
+        rate = root / (1 - o.beta1**self.steps)
+        return np.asarray(rate * m / (np.sqrt(v) + o.epsilon * root))
+
+
+class LerpAdam(Plain):
+    """Moments moved towards the gradient, as torch does."""
+
+    def update(self, gradients: Arrays) -> None:
+        o, kind = self.options, self.dtype.type
+        for name, g in gradients.items():
+            self.mean[name] += kind(1 - o.beta1) * (g - self.mean[name])
+            self.square[name] += kind(1 - o.beta2) * (g * g - self.square[name])
+            m, v = self.corrected(name)
+            self.p[name] += kind(-o.learning_rate) * self.direction(m, v).astype(self.dtype)
+
+
+class NormInItsDtype(Plain):
+    def clip(self, gradients: Arrays) -> Arrays:
+        flat = np.concatenate([g.ravel() for g in gradients.values()])
+        norm = np.sqrt(flat @ flat)
+        factor = min(self.dtype.type(1), self.dtype.type(self.options.clip_norm) / norm)
+        return {name: g * factor for name, g in gradients.items()}
+
+
+class NormOfNorms(Plain):
+    def clip(self, gradients: Arrays) -> Arrays:
+        norm = np.linalg.norm([np.linalg.norm(g) for g in gradients.values()])
+        if norm <= self.options.clip_norm:
+            return gradients
+        scale = self.options.clip_norm / norm
+        return {name: (g * scale).astype(g.dtype) for name, g in gradients.items()}
+
+
+class OtherContainers(Plain):
+    """Views, reversed strides, Fortran order, Python floats and 64-bit digits."""
+
+    def parameters(self) -> Arrays:
+        arrays = {name: np.asfortranarray(array) for name, array in super().parameters().items()}
+        for array in arrays.values():
+            array.flags.writeable = False
+        return arrays
+
+    def forward(self, inputs: Any, state: Any = None) -> Any:
+        logits, (h, c) = super().forward(inputs, state)
+        return logits[::-1].copy()[::-1], (h.swapaxes(0, 1).copy().swapaxes(0, 1), c)
+
+    def train_step(self, inputs: Any, targets: Any, free_running: bool = False) -> Any:
+        return float(super().train_step(inputs, targets, free_running))
+
+    def generate(self, prompts: Any, steps: int) -> Any:
+        return super().generate(prompts, steps).astype(np.int64)
+
+
+class Lazy(Plain):
+    """Answers that are computed when they are fetched, as on a device."""
+
+    def forward(self, inputs: Any, state: Any = None) -> Any:
+        logits, (h, c) = super().forward(inputs, state and tuple(self.fetch(s) for s in state))
+        return [logits], ([h], [c])
+
+    def fetch(self, array: Any) -> np.ndarray:
+        return np.asarray(array[0] if isinstance(array, list) else array)
+
+
+class StagedElsewhere(Plain):
+    """Inputs as one-hot arrays of its own."""
+
+    def stage(self, tokens: np.ndarray) -> Any:
+        return {"time-major": tokens.T.copy()}
+
+    @staticmethod
+    def back(staged: Any) -> np.ndarray:
+        return np.asarray(staged["time-major"].T)
+
+    def forward(self, inputs: Any, state: Any = None) -> Any:
+        return super().forward(self.back(inputs), state)
+
+    def differentiate(self, inputs: Any, targets: Any, free: bool) -> Any:
+        return super().differentiate(self.back(inputs), self.back(targets), free)
+
+    def generate(self, prompts: Any, steps: int) -> Any:
+        return super().generate(self.back(prompts), steps)
+
+
+class InferenceAlone(Backend):
+    def __init__(self, options: Options) -> None:
+        super().__init__(options)
+        self.model = Plain(options)
+
+    def load(self, parameters: Parameters) -> None:
+        self.model.load(parameters)
+
+    def parameters(self) -> Arrays:
+        return self.model.parameters()
+
+    def forward(self, inputs: Any, state: Any = None) -> Any:
+        return self.model.forward(inputs, state)
+
+
+class NoFreeRunning(Plain):
+    def train_step(self, inputs: Any, targets: Any, free_running: bool = False) -> Any:
+        if free_running:
+            raise NotSupported("free-running")
+        return super().train_step(inputs, targets)
+
+
+class NoStateGiven(Plain):
+    def forward(self, inputs: Any, state: Any = None) -> Any:
+        if state:
+            raise NotSupported("a state to start from")
+        return super().forward(inputs)
+
+
+class Reversed(Mirrored):
+    def __init__(self, options: Options) -> None:
+        super().__init__(NumpyBackend(options))
+
+
+HONEST: list[type[Backend]] = [
+    Plain,
+    NumpyBackend,
+    Reversed,
+    SigmoidByTanh,
+    StableSigmoid,
+    TanhByExp,
+    OneProduct,
+    SumsOneByOne,
+    LossOneByOne,
+    LossWithoutShift,
+    BatchInParts,
+    DoubleInside,
+    PaddedUnits,
+    EfficientAdam,
+    LerpAdam,
+    NormInItsDtype,
+    NormOfNorms,
+    OtherContainers,
+    Lazy,
+    StagedElsewhere,
+    InferenceAlone,
+    NoFreeRunning,
+    NoStateGiven,
+]

@@ -1,0 +1,73 @@
+"""The ladder proved by mutation: what is broken is caught where it belongs, what is honest passes.
+
+The kill rate is printed at the end of the tests.
+"""
+
+from collections.abc import Callable
+from functools import cache
+
+import pytest
+from faults import FAULTS
+from honest import HONEST
+from lstmbench_numpy.backend import NumpyBackend
+
+from lstmbench import Backend, Options, parity
+
+each_dtype = pytest.mark.parametrize(
+    "dtype", ["float32", pytest.param("float64", marks=pytest.mark.slow)]
+)
+
+
+@cache
+def references(fixture: str, dtype: str) -> list[parity.Reference]:
+    return list(parity.reference(NumpyBackend, Options(dtype=dtype), parity.FIXTURES[fixture]))
+
+
+def wrong_rungs(make: type[Backend], dtype: str) -> list[str]:
+    """The rungs on which a backend differs or raises, on any fixture, from below."""
+    found = set()
+    for name, fixture in parity.FIXTURES.items():
+        climb = parity.observe(make, Options(dtype=dtype), fixture)
+        for expected, seen in zip(references(name, dtype), climb, strict=True):
+            if seen.claimed and not parity.compare(expected, seen.arrays).agrees:
+                found.add(seen.rung)
+    return sorted(found, key=parity.ORDER.index)
+
+
+@each_dtype
+def test_every_fault_is_caught_first_at_its_rung(
+    dtype: str, record_kill_rate: Callable[[str], None]
+) -> None:
+    caught = {
+        fault.__name__: (rung, wrong_rungs(fault, dtype)[:1])
+        for rung, faults in FAULTS.items()
+        for fault in faults
+    }
+    right = sum(found == [rung] for rung, found in caught.values())
+    record_kill_rate(
+        f"{dtype}: {sum(bool(found) for _, found in caught.values())} of {len(caught)} broken "
+        f"backends caught, {right} at the rung where the fault is"
+    )
+    elsewhere = {name: place for name, place in caught.items() if [place[0]] != place[1]}
+    assert not elsewhere
+    assert len(caught) > 150
+
+
+@each_dtype
+def test_every_honest_backend_agrees_on_every_rung(
+    dtype: str, record_kill_rate: Callable[[str], None]
+) -> None:
+    wrong = {make.__name__: wrong_rungs(make, dtype) for make in HONEST}
+    passed = sum(not rungs for rungs in wrong.values())
+    record_kill_rate(f"{dtype}: {passed} of {len(HONEST)} honest backends pass")
+    assert passed == len(HONEST), {name: rungs for name, rungs in wrong.items() if rungs}
+
+
+def test_no_two_faults_share_a_name() -> None:
+    names = [fault.__name__ for faults in FAULTS.values() for fault in faults]
+    assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize("rung", parity.ORDER)
+def test_every_rung_is_the_first_to_catch_something(rung: str) -> None:
+    assert FAULTS[rung]
