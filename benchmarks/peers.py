@@ -100,7 +100,7 @@ def forced(record: Rung | Checked) -> bool:
 def climb(result: Result, registry: plugins.Registry) -> None:
     """Hold every row against the reference."""
     header = result.header
-    for verdicts in conformance.check(header.rows, header.settings, registry):
+    for verdicts in conformance.climb(header.rows, header.settings, registry):
         for rung in verdicts.rungs:
             result.add(rung)
         if verdicts.failure:
@@ -257,6 +257,15 @@ def _plain(estimates: dict[Workload, Any]) -> dict[str, dict[str, float]]:
     return {workload: estimate._asdict() for workload, estimate in estimates.items()}
 
 
+def with_peers(registry: plugins.Registry) -> plugins.Registry:
+    """The registry with the peers in it; workers, processes of their own, will find them too."""
+    paths = [str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
+    for one in PEERS:
+        registry.backends.add(one.info, "lstmbench")
+    return registry
+
+
 def shapes_of(given: dict[str, Any], sweep: bool) -> dict[str, dict[str, Any]]:
     """Settings by the name of their shape: as given, or each of the sweep's changes to that."""
     result = {}
@@ -285,12 +294,7 @@ def settings_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--json", "file", type=click.Path(path_type=Path), help="Write the findings there.")
 def main(backend: str, peer: str, sweep: bool, file: Path | None, **given: Any) -> None:
     """Time our backends beside plain scripts of other libraries."""
-    # The workers, processes of their own, must find the peers too.
-    paths = [str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]
-    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
-    registry = plugins.discover()
-    for one in PEERS:
-        registry.backends.add(one.info, "lstmbench")
+    registry = with_peers(plugins.discover())
     defaults = {"launches": 2, "rounds": 5} if sweep else {"launches": 5, "rounds": 10}
     chosen = {name: value for name, value in given.items() if value is not None}
     settings = {"backend": f"{backend},{peer}", "device": "cpu", **defaults, **chosen}

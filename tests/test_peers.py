@@ -4,29 +4,25 @@ from typing import Any
 
 import peers
 import pytest
-from lstmbench_numpy.backend import NumpyBackend
 from lstmbench_peers import PEERS
 from rich.console import Console
 
-from lstmbench import Options, parity, plugins, settings, store
+from lstmbench import conformance, plugins, settings, store
 from lstmbench.messages import Block, Machine, Row, Rung, Workload
 
 
 @pytest.mark.parametrize("peer", PEERS, ids=lambda peer: peer.info.name)
-@pytest.mark.parametrize("fixture", parity.FIXTURES.values(), ids=lambda fixture: fixture.name)
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of other libraries, to each other
-def test_a_peer_climbs_the_ladder_but_for_what_is_forced(peer: Any, fixture: Any) -> None:
+def test_a_peer_climbs_the_ladder_but_for_what_is_forced(peer: Any) -> None:
     if absent := plugins.missing(peer.info):
         pytest.skip(f"not installed: {', '.join(absent)}")
-    expected = parity.reference(NumpyBackend, Options(), fixture)
-    observed = parity.observe(plugins.resolve(peer.info.factory), Options(), fixture)
-    seen = {
-        there.rung: parity.compare(here, there.arrays, "float32").agrees
-        for here, there in zip(expected, observed, strict=True)
-        if there.claimed
-    }
-    assert {rung for rung, agrees in seen.items() if not agrees} <= peer.forced
-    assert {"parameters", "forward", "again"} <= seen.keys()
+    registry = peers.with_peers(plugins.discover())
+    found = peers.Result("as given", conformance.plan(registry, peer.info.name, threads=1))
+    peers.climb(found, registry)
+    (line,) = found.lines.values()
+    assert line.sound, list(peers.problems(found))
+    claimed = {rung.rung for rung in line.rungs if rung.verdict == "agrees"}
+    assert {"parameters", "forward", "again"} <= claimed
+    assert {rung.rung for rung in found.excused} == peer.forced  # and no more is excused
 
 
 def row(name: str) -> Row:
