@@ -1,29 +1,47 @@
 """The JAX backend: the model and the optimiser behind lstmbench's interface."""
 
+import os
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from importlib.metadata import version
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
 from lstmbench import Backend, Options, Parameters, State
-from lstmbench_jax import model
-from lstmbench_jax.optimiser import AdamState, adam_step, initial_state
+from lstmbench_jax import model, training
+from lstmbench_jax.optimiser import initial_state
 
-Training: TypeAlias = tuple[model.Arrays, AdamState]
-"""All that a training step changes: parameters and optimiser state."""
+# A training step is shared out among JAX's CPU devices, one a core, where that is faster: with
+# fewer rows for each, dispatch costs more than it gains; with more hidden units, XLA's products
+# use several cores by themselves and copying the weights takes too long. See docs/backends.md.
+LEAST_ROWS = 32
+MOST_HIDDEN = 128
+
+with suppress(RuntimeError):  # JAX is already in use, with as many devices as it has
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    jax.config.update("jax_num_cpu_devices", cores or 1)  # type: ignore[no-untyped-call]
+
+
+class Staged(NamedTuple):
+    """Digits (B, T) on the first device; `parts` are its rows, shared out among the devices."""
+
+    whole: jax.Array
+    parts: tuple[jax.Array, ...]
 
 
 class JaxBackend(Backend):
-    """Every call runs one executable, compiled for its shapes before or at its first use."""
+    """All work is done by executables, compiled for their shapes before or at their first use."""
 
     def __init__(self, options: Options) -> None:
         super().__init__(options)
         if options.dtype == "float64":
             jax.config.update("jax_enable_x64", True)  # type: ignore[no-untyped-call]  # so in jax
-        self._device = jax.devices(options.device)[0]
+        devices = jax.devices(options.device)
+        self._devices = devices[: options.threads if options.device == "cpu" else 1]
+        self._device = devices[0]
         self._executables: dict[Any, jax.stages.Compiled] = {}
         self._shapes: dict[str, tuple[int, ...]] = {}
 
@@ -39,7 +57,8 @@ class JaxBackend(Backend):
         return {
             "jax": version("jax"),
             "jaxlib": version("jaxlib"),
-            "path": f"XLA on {self._device.device_kind}: lax.scan, hand-written backward pass",
+            "path": f"XLA on {self._device.device_kind}: lax.scan, hand-written backward pass; "
+            f"steps shared among up to {len(self._devices)} devices",
         }
 
     def load(self, parameters: Parameters) -> None:
@@ -49,64 +68,107 @@ class JaxBackend(Backend):
                 {k: np.asarray(v, self.options.dtype) for k, v in parameters.items()}
             )
             arrays = model.transpose_weights(arrays)
-            self._training: Training = self._put((arrays, initial_state(arrays)))
+            state = training.Training(arrays, initial_state(arrays))
+            self._training: training.Training = self._put(state)
         self._latest: Any = self._training
         shapes = {name: array.shape for name, array in parameters.items()}
         if shapes != self._shapes:
             self._executables.clear()
         self._shapes = shapes
 
-    def _put(self, arrays: Any) -> Any:
+    def _put(self, arrays: Any, device: jax.Device | None = None) -> Any:
         """Copy to the device, always: a CPU "device" may else share memory that donation reuses."""
-        return jax.device_put(arrays, self._device, may_alias=False)
+        return jax.device_put(arrays, device or self._device, may_alias=False)
 
     def parameters(self) -> dict[str, np.ndarray]:
-        arrays = model.transpose_weights(self._training[0])
+        arrays = model.transpose_weights(self._training.parameters)
         return {name: np.array(arrays[name]) for name in self._names}
 
     def compile(self, batch: int, length: int) -> None:
         tokens = self.stage(np.zeros((batch, length), np.uint8))
         for free_running in (False, True):
-            self._train_executable(tokens, tokens, free_running)
-        self._executable(model.forward, self._training[0], tokens)
+            if self._shares(tokens):
+                self._update_executable(self._slopes(tokens, tokens, free_running))
+            else:
+                self._train_executable(tokens, tokens, free_running)
+        self._executable(model.forward, self._training.parameters, tokens.whole)
 
-    def stage(self, tokens: np.ndarray) -> Any:
-        return self._put(tokens)
+    def stage(self, tokens: np.ndarray) -> Staged:
+        count = min(len(self._devices), len(tokens) // LEAST_ROWS)
+        rows = np.array_split(tokens, count) if count > 1 else []
+        return Staged(self._put(tokens), tuple(map(self._put, rows, self._devices)))
 
-    def forward(self, inputs: Any, state: State | None = None) -> tuple[Any, State]:
-        logits, after = self._run(model.forward, inputs, *(state or ()))
+    def forward(self, inputs: Staged, state: State | None = None) -> tuple[Any, State]:
+        logits, after = self._run(model.forward, inputs.whole, *(state or ()))
         return logits, after
 
-    def loss_and_gradients(self, inputs: Any, targets: Any) -> tuple[Any, dict[str, Any]]:
-        loss, gradients = self._run(model.canonical_loss_and_gradients, inputs, targets)
+    def loss_and_gradients(self, inputs: Staged, targets: Staged) -> tuple[Any, dict[str, Any]]:
+        function = model.canonical_loss_and_gradients
+        loss, gradients = self._run(function, inputs.whole, targets.whole)
         return loss, {name: gradients[name] for name in self._names}  # jax sorts names
 
-    def train_step(self, inputs: Any, targets: Any, free_running: bool = False) -> Any:
-        step = self._train_executable(inputs, targets, free_running)
-        loss, self._training = self._latest = step(self._training, inputs, targets)
+    def train_step(self, inputs: Staged, targets: Staged, free_running: bool = False) -> Any:
+        if self._shares(inputs):
+            slopes = self._slopes(inputs, targets, free_running)
+            self._latest = self._update_executable(slopes)(self._training, *slopes)
+        else:
+            step = self._train_executable(inputs, targets, free_running)
+            self._latest = step(self._training, inputs.whole, targets.whole)
+        loss, self._training = self._latest
         return loss
 
-    def generate(self, prompts: Any, steps: int) -> Any:
-        return self._run(model.generate, prompts, steps=steps)
+    def generate(self, prompts: Staged, steps: int) -> Any:
+        return self._run(model.generate, prompts.whole, steps=steps)
 
     def synchronize(self) -> None:
         # A device runs what it is given in order, so the latest is the last.
         for array in jax.tree.leaves(self._latest):
             array.block_until_ready()
 
+    def _shares(self, inputs: Staged) -> bool:
+        """Whether a training step is shared out among devices."""
+        return bool(inputs.parts) and self._shapes["linear.weight"][1] <= MOST_HIDDEN
+
+    def _slopes(self, inputs: Staged, targets: Staged, free_running: bool) -> list[jax.Array]:
+        """Each device's share of loss and gradients, brought to the first device.
+
+        Not by a collective: its executables wait for each other, in a pool of few threads, where
+        they have been seen to wait for ever.
+        """
+        slopes = []
+        for device, x, y in zip(self._devices, inputs.parts, targets.parts, strict=False):
+            parameters = self._training.parameters
+            if device != self._device:
+                parameters = self._put(parameters, device)
+            executable = self._executable(
+                training.slope,
+                parameters,
+                x,
+                y,
+                free_running=free_running,
+                share=len(x) / len(inputs.whole),
+            )
+            slopes.append(jax.device_put(executable(parameters, x, y), self._device))
+        return slopes
+
+    def _update_executable(self, slopes: list[jax.Array]) -> Any:
+        return self._executable(
+            training.update, self._training, *slopes, donate=True, options=self.options
+        )
+
     def _run(self, function: Callable[..., Any], *arrays: Any, **static: Any) -> Any:
         """`function` of the parameters and `arrays`."""
-        parameters = self._training[0]
+        parameters = self._training.parameters
         executable = self._executable(function, parameters, *arrays, **static)
         self._latest = executable(parameters, *arrays)
         return self._latest
 
-    def _train_executable(self, inputs: Any, targets: Any, free_running: bool) -> Any:
+    def _train_executable(self, inputs: Staged, targets: Staged, free_running: bool) -> Any:
         return self._executable(
-            train_step,
+            training.step,
             self._training,
-            inputs,
-            targets,
+            inputs.whole,
+            targets.whole,
             donate=True,
             free_running=free_running,
             options=self.options,
@@ -120,24 +182,15 @@ class JaxBackend(Backend):
         donate: bool = False,
         **static: Any,
     ) -> jax.stages.Compiled:
-        """`function`, its `static` arguments fixed, compiled for these shapes, once.
+        """`function`, its `static` arguments fixed, compiled for these shapes and device, once.
 
         The shapes in `first` are the loaded parameters', for which all were compiled. Donated, its
         memory is used again for the results.
         """
-        key = function, *static.values(), *(array.shape for array in arrays)
+        key = function, *static.values(), arrays[0].device, *(array.shape for array in arrays)
         if key not in self._executables:
             jitted = jax.jit(partial(function, **static), donate_argnums=0 if donate else ())
             # XLA's own default on a GPU is TF32.
             with jax.default_matmul_precision("default" if self.options.tf32 else "highest"):
                 self._executables[key] = jitted.lower(first, *arrays).compile()
         return self._executables[key]
-
-
-def train_step(
-    training: Training, inputs: jax.Array, targets: jax.Array, free_running: bool, options: Options
-) -> tuple[jax.Array, Training]:
-    """Loss (nats) of the batch and what one clipped step of Adam makes of `training`."""
-    parameters, adam = training
-    loss, gradients = model.loss_and_gradients(parameters, inputs, targets, free_running)
-    return loss, adam_step(parameters, gradients, adam, options)

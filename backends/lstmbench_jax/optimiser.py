@@ -55,4 +55,5 @@ def clip_scale(gradients: Arrays, clip_norm: float) -> jax.Array:
 
 def bias_correction(beta: float, steps: jax.Array, dtype: jnp.dtype) -> jax.Array:
     """1 - beta^steps; expm1 spares float32 the cancellation of a beta close to 1."""
-    return -jnp.expm1(math.log(beta) * steps.astype(dtype))
+    logarithm = math.log(beta) if beta else -math.inf
+    return -jnp.expm1(logarithm * steps.astype(dtype))

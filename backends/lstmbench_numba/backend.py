@@ -43,7 +43,7 @@ class NumbaBackend(Backend):
         self._copies = weights.aligned(weights.transpose_count(self._sizes), dtype)
         weights.fill(self._flat, parameters, self._sizes)
         optimiser.refresh(self._sizes, self._flat, self._copies, self._threads)
-        self._moments = optimiser.Moments(count, self.options)
+        self._moments = optimiser.Moments(count, self.options, self._threads)
         self._memories.clear()
 
     def compile(self, batch: int, length: int) -> None:
@@ -53,7 +53,7 @@ class NumbaBackend(Backend):
         self._differentiate(digits, digits, model.TEACHER_FORCED)
         self.generate(digits[:, :1], 1)
         self._gradient[...] = 0
-        self._update(optimiser.Moments(self._flat.size, self.options))
+        self._update(optimiser.Moments(self._flat.size, self.options, self._threads))
 
     def parameters(self) -> dict[str, np.ndarray]:
         return weights.canonical(self._flat, self._sizes)
@@ -115,8 +115,8 @@ class NumbaBackend(Backend):
             self._gradient,
             moments.mean,
             moments.square,
+            moments.norms,
             moments.advance(),
-            self._threads,
         )
         optimiser.refresh(self._sizes, self._flat, self._copies, self._threads)
 

@@ -38,12 +38,16 @@ class Adam(NamedTuple):
 
 
 class Moments:
-    """Running means of the gradient (n,) and of its square, and how many steps made them."""
+    """Running means of the gradient (n,) and of its square, and how many steps made them.
 
-    def __init__(self, size: int, options: Options) -> None:
+    `norms` (parts,) is where each part of an update leaves its share of the squared norm.
+    """
+
+    def __init__(self, size: int, options: Options, parts: int) -> None:
         self.options = options
         self.mean = aligned(size, options.dtype)
         self.square = aligned(size, options.dtype)
+        self.norms = np.zeros(parts)
         self.steps = 0
 
     def advance(self) -> Adam:
@@ -141,16 +145,15 @@ def update(
     gradient: np.ndarray,
     mean: np.ndarray,
     square: np.ndarray,
+    norms: np.ndarray,
     adam: Adam,
-    parts: int,
 ) -> None:
-    """Clip `gradient` (n,) to the global norm and move `parameters` (n,)."""
-    size, one = len(parameters), width(pointer(parameters))
-    squares = np.zeros(parts)
+    """Clip `gradient` (n,) to the global norm and move `parameters` (n,), a part for each norm."""
+    size, parts, one = len(parameters), len(norms), width(pointer(parameters))
     for index in prange(parts):
         start, stop = part(size, parts, np.int64(index), one)
-        squares[index] = _sum_of_squares(gradient, start, stop)
-    norm = math.sqrt(squares.sum())
+        norms[index] = _sum_of_squares(gradient, start, stop)
+    norm = math.sqrt(norms.sum())
     scale = adam.clip_norm / norm if norm > adam.clip_norm else 1.0
     for index in prange(parts):
         start, stop = part(size, parts, np.int64(index), one)

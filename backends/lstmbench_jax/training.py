@@ -1,0 +1,46 @@
+"""One training step as pure functions: of a whole batch, or of shares of it and from them."""
+
+from typing import NamedTuple
+
+import jax
+from jax.flatten_util import ravel_pytree
+
+from lstmbench import Options
+from lstmbench_jax import model
+from lstmbench_jax.optimiser import AdamState, adam_step
+
+
+class Training(NamedTuple):
+    """All that a training step changes."""
+
+    parameters: model.Arrays
+    adam: AdamState
+
+
+def step(
+    training: Training, inputs: jax.Array, targets: jax.Array, free_running: bool, options: Options
+) -> tuple[jax.Array, Training]:
+    """Loss (nats) of the batch and what one clipped step of Adam makes of `training`."""
+    parameters, adam = training
+    loss, gradients = model.loss_and_gradients(parameters, inputs, targets, free_running)
+    return loss, Training(*adam_step(parameters, gradients, adam, options))
+
+
+def slope(
+    parameters: model.Arrays,
+    inputs: jax.Array,
+    targets: jax.Array,
+    free_running: bool,
+    share: float,
+) -> jax.Array:
+    """Gradients and loss of some rows as one vector (n + 1,), times their share of the batch."""
+    loss, gradients = model.loss_and_gradients(parameters, inputs, targets, free_running)
+    return share * ravel_pytree((gradients, loss))[0]
+
+
+def update(training: Training, *slopes: jax.Array, options: Options) -> tuple[jax.Array, Training]:
+    """`step`, from the slopes of all rows."""
+    parameters, adam = training
+    _, unravel = ravel_pytree((parameters, slopes[0][0]))
+    gradients, loss = unravel(sum(slopes[1:], slopes[0]))
+    return loss, Training(*adam_step(parameters, gradients, adam, options))

@@ -1,0 +1,86 @@
+"""Plain PyTorch."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from lstmbench import VOCABULARY, Backend, NotSupported, Options, Parameters, State
+
+
+class Network(nn.Module):
+    """Digits (B, T) to logits (B, T, V)."""
+
+    def __init__(self, hidden: int, layers: int) -> None:
+        super().__init__()
+        self.lstm = nn.LSTM(VOCABULARY, hidden, layers, batch_first=True)
+        self.linear = nn.Linear(hidden, VOCABULARY)
+
+    def forward(self, digits: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        x = functional.one_hot(digits, VOCABULARY).to(self.linear.weight.dtype)
+        hidden, state = self.lstm(x, state)
+        return self.linear(hidden), state
+
+
+class PlainTorch(Backend):
+    def __init__(self, options: Options) -> None:
+        super().__init__(options)
+        torch.set_num_threads(options.threads)
+
+    def load(self, parameters: Parameters) -> None:
+        o = self.options
+        layers = sum(name.endswith("weight_hh") for name in parameters)
+        self.names = {name: _torch_name(name) for name in parameters}
+        network = Network(parameters["linear.weight"].shape[1], layers)
+        self.network = network.to(getattr(torch, o.dtype))
+        with torch.no_grad():
+            for name, parameter in self.network.named_parameters():
+                if "bias_hh" in name:
+                    parameter.zero_().requires_grad_(False)
+            for name, array in parameters.items():
+                self.network.get_parameter(self.names[name]).copy_(torch.tensor(array))
+        self.adam = torch.optim.Adam(
+            self.network.parameters(), o.learning_rate, (o.beta1, o.beta2), o.epsilon
+        )
+
+    def parameters(self) -> dict[str, np.ndarray]:
+        own = self.network.state_dict()
+        return {name: own[theirs].numpy().copy() for name, theirs in self.names.items()}
+
+    def stage(self, tokens: np.ndarray) -> Tensor:
+        return torch.tensor(tokens, dtype=torch.int64)
+
+    @torch.inference_mode()
+    def forward(self, inputs: Tensor, state: State | None = None) -> tuple[Any, State]:
+        logits, after = self.network(inputs, state)
+        return logits, after
+
+    def train_step(self, inputs: Tensor, targets: Tensor, free_running: bool = False) -> Tensor:
+        if free_running:
+            raise NotSupported
+        self.adam.zero_grad()
+        logits, _ = self.network(inputs)
+        loss = functional.cross_entropy(logits.flatten(0, 1), targets.flatten())
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.network.parameters(), self.options.clip_norm)
+        self.adam.step()
+        return loss.detach()
+
+    @torch.inference_mode()
+    def generate(self, prompts: Tensor, steps: int) -> Tensor:
+        logits, state = self.network(prompts)
+        digits = [logits[:, -1:].argmax(-1)]
+        while len(digits) < steps:
+            logits, state = self.network(digits[-1], state)
+            digits.append(logits.argmax(-1))
+        return torch.cat(digits, dim=1)
+
+
+def _torch_name(name: str) -> str:
+    """nn.LSTM's name of a canonical parameter: lstm.0.weight_ih is lstm.weight_ih_l0."""
+    if not name.startswith("lstm."):
+        return name
+    _, layer, part = name.split(".")
+    return f"lstm.{'bias_ih' if part == 'bias' else part}_l{layer}"
