@@ -137,7 +137,7 @@ def read_known_failures(path: str | Path) -> dict[str, str]:
         lines = Path(path).read_text().splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"known failures {str(path)!r} cannot be read: {error}") from None
-    known = {}
+    known: dict[str, str] = {}
     for number, line in enumerate(lines, 1):
         pattern, _, reason = (part.strip() for part in line.partition("#"))
         matches = [place for place in PLACES if fnmatch(place, pattern)]

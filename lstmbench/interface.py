@@ -54,7 +54,7 @@ class TaskInfo:
 
 @dataclass(frozen=True)
 class Options:
-    """How a backend is to compute: given to its constructor.
+    """How a backend is to compute: given to its constructor, and every field is to be respected.
 
     `clip_norm` bounds the global L2 norm of all gradients. Adam follows Kingma and Ba,
     https://arxiv.org/abs/1412.6980, algorithm 1, with `epsilon` added outside the root.
@@ -77,7 +77,8 @@ class Backend(ABC):
     A method that is left out (of `forward`, `loss_and_gradients`, `train_step`, `generate`) is
     not claimed: what needs it is skipped and said to be so. Arrays that go in were made by
     `stage`; those that come out may be the library's own and may still be being computed.
-    No method may change its inputs.
+    No method may change its inputs, and what one returned stays as it is when others are called.
+    Logits, states and gradients are of `options.dtype`.
     """
 
     def __init__(self, options: Options) -> None:

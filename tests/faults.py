@@ -482,7 +482,7 @@ class WritesIntoTheStateGiven(Plain):
 @caught_at("state")
 class StateOfOneStepBefore(Plain):
     def forward(self, inputs: Any, state: Any = None) -> Any:
-        logits, new, tape = self.run(inputs, state)
+        logits, _, tape = self.run(inputs, state)
         last = tape[-len(self.layers) :]
         return logits, (np.stack([step[2] for step in last]), np.stack([step[3] for step in last]))
 

@@ -165,6 +165,15 @@ class NormOfNorms(Plain):
         return {name: (g * scale).astype(g.dtype) for name, g in gradients.items()}
 
 
+class GuardedNorm(Plain):
+    """As PyTorch's clip_grad_norm_."""
+
+    def clip(self, gradients: Arrays) -> Arrays:
+        norm = np.sqrt(sum(float((g.astype(float) ** 2).sum()) for g in gradients.values()))
+        factor = self.dtype.type(min(1.0, self.options.clip_norm / (norm + 1e-6)))
+        return {name: g * factor for name, g in gradients.items()}
+
+
 class OtherContainers(Plain):
     """Views, reversed strides, Fortran order, Python floats and 64-bit digits."""
 
@@ -268,6 +277,7 @@ HONEST: list[type[Backend]] = [
     LerpAdam,
     NormInItsDtype,
     NormOfNorms,
+    GuardedNorm,
     OtherContainers,
     Lazy,
     StagedElsewhere,

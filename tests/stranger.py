@@ -1,5 +1,6 @@
-"""Somebody else's distribution, as it would lie in site-packages: backends that do wrong."""
+"""Somebody else's distribution, as it would lie in site-packages."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -17,9 +18,17 @@ FAULTS = (
 )
 
 
-def install(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make `strange-backends`, one backend for each of FAULTS, visible here and to workers."""
-    infos = ",\n".join(f"BackendInfo('{n.lower()}', 'misbehaving:{n}')" for n in FAULTS)
+def install(
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    factories: Iterable[str] = tuple(f"misbehaving:{name}" for name in FAULTS),
+) -> None:
+    """Make `strange-backends` visible here and to workers.
+
+    It has a backend for each of the `factories`, "module:Class" in this folder, named after the
+    class in small letters.
+    """
+    infos = ",\n".join(f"BackendInfo('{f.partition(':')[2].lower()}', '{f}')" for f in factories)
     (folder / "strange_backends.py").write_text(
         "from lstmbench import BackendInfo, hookimpl\n\n\n"
         f"@hookimpl\ndef lstmbench_backends():\n    return [{infos}]\n"

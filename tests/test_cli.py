@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from lstmbench import load
+from lstmbench import conformance, load
 
 SMALL = [
     "--hidden=6",
@@ -159,7 +159,8 @@ def test_check_climbs_the_ladder(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     (answer,) = json.loads(done.stdout)
     assert answer["sound"]
-    assert len(answer["rungs"]) == 44
+    assert [f"{r['fixture']}/{r['rung']}" for r in answer["rungs"]] == list(conformance.PLACES)
+    assert answer["first_difference"] is None
 
 
 def test_selftest_compares_a_backend_with_itself(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from lstmbench import environment, launcher, messages, parameters, parity
 from lstmbench.interface import Options
 from lstmbench.launcher import Worker, WorkerFailed
-from lstmbench.messages import Done, Observe, Observed, Opened, Row
+from lstmbench.messages import Block, Done, Measure, Observe, Observed, Opened, Row
 from lstmbench.settings import Settings
 
 START_SECONDS = 120
@@ -44,6 +44,12 @@ def climb(worker: Worker) -> list[Observed]:
     return [reply for reply in replies if isinstance(reply, Observed)]
 
 
+def train(worker: Worker) -> Block:
+    """Time a few training steps."""
+    request = Measure(launch=1, round=0, position=0, workload="train", calls=1)
+    return worker.ask(request, Block)
+
+
 def failure(start: Start, fault: str, timeout: float = START_SECONDS) -> tuple[WorkerFailed, int]:
     """How the runner learns of a fault, and the process that had it."""
     with start() as worker:
@@ -51,9 +57,9 @@ def failure(start: Start, fault: str, timeout: float = START_SECONDS) -> tuple[W
         worker.ask(opening(fault), Opened)
         worker.timeout = timeout
         with pytest.raises(WorkerFailed) as caught:
-            climb(worker)
+            train(worker)
         with pytest.raises(WorkerFailed):
-            climb(worker)  # gone is gone, and it is said at once
+            train(worker)  # gone is gone, and it is said at once
     return caught.value, process
 
 
@@ -71,7 +77,7 @@ def test_a_sound_worker_answers_and_ends(start: Start) -> None:
         first, second = climb(worker), climb(worker)
     assert opened.devices == ["cpu"]
     assert opened.capabilities == ["forward", "generate", "loss_and_gradients", "train_step"]
-    assert [observed.rung for observed in first] == list(parity.RUNGS)
+    assert [observed.rung for observed in first] == list(parity.rungs("single"))
     assert first == second
     assert gone(process)
 
@@ -83,11 +89,11 @@ def test_what_comes_through_the_pipe_is_what_was_computed(start: Start) -> None:
         worker.ask(opening(NUMPY), Opened)
         there = climb(worker)
     here = parity.observe(NumpyBackend, Options(), parity.FIXTURES["single"])
-    for observed, (rung, arrays, _) in zip(there, here, strict=True):
-        assert observed.rung == rung
+    for observed, expected in zip(there, here, strict=True):
+        assert observed.rung == expected.rung
         back = parameters.from_bytes(observed.arrays)
         assert {n: a.tobytes() for n, a in back.items()} == {
-            n: a.tobytes() for n, a in arrays.items()
+            n: a.tobytes() for n, a in expected.arrays.items()
         }
 
 
@@ -206,7 +212,7 @@ def test_a_worker_runs_in_its_own_environment_and_session(
     with start(threads=2) as worker:
         worker.ask(opening("RaisesItsEnvironment", threads=2), Opened)
         with pytest.raises(WorkerFailed) as caught:
-            climb(worker)
+            train(worker)
     found = ast.literal_eval(caught.value.message.removeprefix("RuntimeError: "))
     given = environment.worker_environment(2, tmp_path)
     differs = {name for name, value in given.items() if found.get(name) != value}

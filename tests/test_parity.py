@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from lstmbench_numpy.backend import NumpyBackend
 
 from lstmbench import Options, UsageError, parity
-from lstmbench.parity import BAND, FIXTURES, Fixture, Mirrored, Reference, golden
+from lstmbench.parity import BAND, FIXTURES, Fixture, Mirrored, Reference, fixtures, golden
+from lstmbench.parity.reference import CLIPPED
 
 Arrays = dict[str, np.ndarray]
 DTYPES = ["float32", "float64"]
@@ -69,16 +70,26 @@ def test_expected_values_are_those_of_float64_at_the_rounded_parameters(name: st
 def test_bands_are_small_multiples_of_rounding(name: str, dtype: str) -> None:
     unit = np.finfo(dtype).eps
     for reference in references(name, dtype):
+        guard = 1e-6 / 0.1 if reference.rung in ("clip", *CLIPPED) else 0
         for tensor, band in reference.bands.items():
             assert BAND * unit <= band, (reference.rung, tensor)
-            assert tensor == "accuracy" or band < 1e6 * unit, (reference.rung, tensor)
+            assert tensor == "accuracy" or band < 1e6 * unit + guard, (reference.rung, tensor)
+
+
+def test_only_where_a_clip_bites_is_there_room_for_a_guarded_norm() -> None:
+    def widest(name: str) -> float:
+        found = (r for r in references(name, "float64") if r.rung in CLIPPED)
+        return max(max(r.bands.values()) for r in found)
+
+    assert widest("single") < 1e-11 and widest("saturated") < 1e-11
+    assert 1e-6 < widest("odd") < 1e-5 and 1e-6 < widest("wide") < 2e-5
 
 
 @each_fixture
 def test_greedy_digits_are_far_from_a_tie(name: str) -> None:
     (generate,) = (r for r in references(name, "float32") if r.rung == "generate")
     assert generate.arrays["margin"].shape == generate.arrays["digits"].shape
-    assert np.median(generate.arrays["margin"]) > 1e4 * generate.bands["digits"]
+    assert np.median(generate.arrays["margin"]) > 1e3 * generate.bands["digits"]
     assert generate.arrays["margin"].min() > 10 * generate.bands["digits"]
 
 
@@ -132,7 +143,7 @@ def test_the_fixture_of_a_run_has_its_sizes_within_bounds() -> None:
     given = Options(clip_norm=0.5, learning_rate=3)
     assert small.options(given) == given
     large = parity.fixture("run", batch=4096, length=1000, hidden=5, layers=1)
-    assert (large.batch, large.length) == (parity.RUN_BATCH, parity.RUN_LENGTH)
+    assert (large.batch, large.length) == (fixtures.RUN_BATCH, fixtures.RUN_LENGTH)
     assert parity.fixture("odd", 1, 1, 1, 1) is FIXTURES["odd"]
 
 

@@ -6,6 +6,7 @@ gates saturate in one fixture, and one is wide enough to need every branch of a 
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from lstmbench.interface import VOCABULARY, Options
 from lstmbench.parameters import random_generator, shapes
 
 SEED = 20
-OPTIMISER = {
+OPTIMISER: dict[str, Any] = {
     "learning_rate": 0.01,
     "clip_norm": 1e3,
     "beta1": 0.8,
@@ -40,7 +41,7 @@ class Fixture:
     hidden: int
     layers: int
     spread: float = 1.0
-    optimiser: Mapping[str, float] = field(default_factory=lambda: OPTIMISER)
+    optimiser: Mapping[str, Any] = field(default_factory=lambda: OPTIMISER)
 
     def options(self, options: Options) -> Options:
         return replace(options, **self.optimiser)

@@ -1,7 +1,7 @@
 """What the oracle computed once, on a machine and by libraries that were known to be sound.
 
-A BLAS that is wrong on some processor would make a wrong reference of any honest backend's enemy;
-so the oracle is itself held to these values first. `python -m lstmbench.parity.golden` writes them.
+A BLAS that is wrong on some processor would give a wrong reference, and every honest backend would
+fail; so the oracle is itself held to these values first. `write` computes them anew.
 """
 
 from functools import cache
@@ -45,9 +45,9 @@ def verify(oracle: Make, fixture: Fixture) -> None:
     """Raises UsageError if the oracle does not reproduce the golden values on this machine."""
     if fixture.name != FIXTURE:
         return
-    found = values(oracle, fixture)
-    for name, array in expected().items():
-        if (wrong := error(found[name], array)) > ALLOWED:
+    golden = expected()
+    for name, array in values(oracle, fixture).items():
+        if (wrong := error(array, golden[name])) > ALLOWED:
             raise UsageError(
                 f"NumPy {np.__version__} computes wrongly on this machine: {name} of the reference "
                 f"is off by {wrong:.1e} of its norm (at most {ALLOWED:.1e} is rounding)"

@@ -16,7 +16,7 @@ TRAJECTORY_STEPS = 12
 GENERATED_DIGITS = 16
 REPEATED_CALLS = 10
 ACTIVE_CLIP = 1e-3
-DROWNED = {"epsilon": 1e16, "learning_rate": 1e22, "beta1": 0.0, "beta2": 0.0}
+DROWNED: dict[str, Any] = {"epsilon": 1e16, "learning_rate": 1e22, "beta1": 0.0, "beta2": 0.0}
 """Options that make a step of Adam proportional to the clipped gradient, and far larger than the
 parameters: beside this epsilon the root of the second moment is nothing."""
 UNBOUNDED = 1e30
