@@ -73,6 +73,7 @@ def twice(command: list[str], names: tuple[Path, Path]) -> float:
     """Run a tool once for each file, one after the other; the seconds that took."""
     start = time.monotonic()
     for name in names:
+        name.unlink(missing_ok=True)
         subprocess.run([*command, str(name)], check=True, stdout=subprocess.DEVNULL, cwd=NEIGHBOURS)
     return time.monotonic() - start
 
@@ -85,8 +86,6 @@ def try_pyperf(found: Findings, folder: Path) -> None:
     said = subprocess.run(compare, check=True, capture_output=True, text=True).stdout
     medians = [_pyperf_median(json.loads(file.read_text())) for file in files]
     found.add(medians[0] / medians[1], "not significant" not in said.lower(), seconds)
-    for file in files:
-        file.unlink()
 
 
 def _pyperf_median(suite: dict[str, Any]) -> float:

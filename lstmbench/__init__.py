@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from lstmbench.errors import NotSupported, UsageError
 from lstmbench.hookspecs import hookimpl
 from lstmbench.interface import (
+    INTERFACE,
     VOCABULARY,
     Backend,
     BackendInfo,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from lstmbench.rules import NoisyRule, uniforms
 
 __all__ = [
+    "INTERFACE",
     "VOCABULARY",
     "Backend",
     "BackendInfo",

@@ -296,6 +296,23 @@ def compare_command(before: Path, after: Path, gate: float, as_json: bool) -> in
     return 0 if comparison.passes(found, gate) else EXIT_FAILED
 
 
+@commands.group("plugin")
+def plugin_group() -> None:
+    """Write a backend of your own."""
+
+
+@plugin_group.command("new")
+@click.argument("name")
+def plugin_new_command(name: str) -> int:
+    """Start a plugin: a folder NAME with a distribution that installs and is yet to compute."""
+    from lstmbench import plugins, scaffold
+
+    for path in scaffold.create(name, Path(), plugins.discover()):
+        click.echo(f"wrote {path}")
+    click.echo(f"next: pip install -e ./{name} && lstmbench check {name}")
+    return 0
+
+
 @commands.command("list")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def list_command(as_json: bool) -> int:

@@ -18,3 +18,8 @@ def unknown(kind: str, value: str, choices: Iterable[str]) -> UsageError:
     near = difflib.get_close_matches(value, known, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
     return UsageError(f"unknown {kind} {value!r}{hint} (choices: {', '.join(known) or 'none'})")
+
+
+def headline(error: BaseException) -> str:
+    """The type of an exception and the first line of its message."""
+    return f"{type(error).__name__}: {error}".strip().splitlines()[0]

@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 if TYPE_CHECKING:
     import numpy as np
 
+INTERFACE = 1
+"""The version of what plugins see; it grows when one written for it could not run on an older."""
+
 VOCABULARY = 10
 CAPABILITIES = ("forward", "loss_and_gradients", "train_step", "generate")
 
@@ -32,7 +35,9 @@ class BackendInfo:
 
     `factory` is "package.module:Class", resolved in the worker. `requires` are import names and
     `extra` is the extra of the plugin's own distribution that installs them. `devices` are the
-    kinds of device that it can use where they exist.
+    kinds of device that it can use where they exist, `dtypes` what it computes in. `interface` is
+    the INTERFACE that it was written for; where that is newer than the one installed, its plugin is
+    listed as broken.
     """
 
     name: str
@@ -41,6 +46,8 @@ class BackendInfo:
     extra: str = ""
     summary: str = ""
     devices: tuple[str, ...] = ("cpu",)
+    dtypes: tuple[str, ...] = ("float32", "float64")
+    interface: int = 1
 
 
 @dataclass(frozen=True)

@@ -76,13 +76,13 @@ def climb(worker: Worker, row: Row, expected: References) -> Iterator[Rung]:
 def _judge(row: Row, observed: Observed, expected: parity.Reference) -> Rung:
     if not observed.claimed:
         return Rung(row=row, fixture=observed.fixture, rung=observed.rung, verdict="not claimed")
-    if observed.traceback:
+    if observed.error:
         return Rung(
             row=row,
             fixture=observed.fixture,
             rung=observed.rung,
             verdict="differs",
-            note=f"raised {observed.traceback.strip().splitlines()[-1]}",
+            note=f"raised {observed.error}",
             traceback=observed.traceback,
         )
     verdict = parity.compare(expected, parameters.from_bytes(observed.arrays))

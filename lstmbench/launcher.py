@@ -187,7 +187,7 @@ class Bench:
         variables = environment.worker_environment(threads, Path(self._cache.name))
         request = messages.Open(
             row=row,
-            factory=self.registry.backends[row.backend].factory,
+            factory=self.registry.backends.ours(row.backend).factory,
             options=Options(
                 device=row.device,
                 dtype=settings.dtype,

@@ -138,6 +138,7 @@ class Observed(Struct, frozen=True, kw_only=True, tag=True):
     rung: str
     arrays: bytes = b""
     claimed: bool = True
+    error: str = ""
     traceback: str = ""
 
 

@@ -8,7 +8,7 @@ from lstmbench.errors import UsageError, unknown
 from lstmbench.interface import BackendInfo
 from lstmbench.launcher import Bench, WorkerFailed
 from lstmbench.messages import SCHEMA, Row
-from lstmbench.plugins import Registry, unusable
+from lstmbench.plugins import ALL, Registry, unusable
 from lstmbench.settings import Settings
 
 MEMORY_SHARE = 0.8
@@ -45,24 +45,35 @@ def plan(settings: Settings, registry: Registry) -> store.Header:
 
 def _backends(settings: Settings, registry: Registry) -> tuple[list[str], dict[str, str]]:
     """Names to run, and why others of "all" cannot be."""
-    everything = "all" in settings.backend
+    everything = ALL in settings.backend
     names = list(registry.backends) if everything else list(dict.fromkeys(settings.backend))
-    skipped = {}
-    for name in names:
-        info = registry.backends[name]
-        reason = unusable(info, registry.backends.distribution(name))
-        if reason and not everything:
-            raise UsageError(f"backend {name!r} cannot be used: {reason}")
-        if reason:
-            skipped[name] = reason
+    skipped = {name: reason for name in names if (reason := _unusable(name, settings, registry))}
+    if skipped and not everything:
+        name, reason = next(iter(skipped.items()))
+        raise UsageError(f"backend {name!r} cannot be used: {reason}")
     if everything:
         skipped |= {f"plugin {b.plugin} ({b.distribution})": b.error for b in registry.broken}
-    return [name for name in names if name not in skipped], skipped
+    usable = [name for name in names if name not in skipped]
+    if not usable:
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in skipped.items())
+        raise UsageError(f"no backend can be used: {reasons or 'none is installed'}")
+    return usable, skipped
+
+
+def _unusable(name: str, settings: Settings, registry: Registry) -> str:
+    """Why a backend cannot be used, or empty; UsageError if there is none of that name."""
+    backends = registry.backends
+    if reason := backends.conflict(name):
+        return reason
+    info = backends[name]
+    if settings.dtype not in info.dtypes:
+        return f"it computes in {', '.join(info.dtypes)}, not in {settings.dtype}"
+    return unusable(info, backends.distribution(name))
 
 
 def _devices(info: BackendInfo, settings: Settings, registry: Registry) -> list[str]:
     """The devices of one backend among those that were asked for."""
-    kinds = {kind for name in registry.backends for kind in registry.backends[name].devices}
+    kinds = {kind for one in registry.backends.infos() for kind in one.devices}
     result = []
     for device in settings.device:
         if device not in kinds | {"auto"}:

@@ -28,8 +28,8 @@ def mean(values: Sequence[float]) -> Estimate:
     centre = float(array.mean())
     if len(array) < 2:
         return Estimate(centre, float("nan"), float("nan"))
-    half = scipy.stats.t.ppf((1 + CONFIDENCE) / 2, len(array) - 1) * scipy.stats.sem(array)
-    return Estimate(centre, centre - half, centre + half)
+    half = scipy.stats.t.ppf((1 + CONFIDENCE) / 2, len(array) - 1) * float(scipy.stats.sem(array))
+    return Estimate(centre, float(centre - half), float(centre + half))
 
 
 def geometric_mean(values: Sequence[float]) -> Estimate:

@@ -26,7 +26,7 @@ from lstmbench import (
     timing,
     training,
 )
-from lstmbench.errors import UsageError
+from lstmbench.errors import UsageError, headline
 from lstmbench.interface import Backend, Parameters, Task
 from lstmbench.messages import Open
 from lstmbench.plugins import resolve
@@ -78,8 +78,7 @@ def _raised(error: BaseException) -> messages.Raised:
         reason = "out of memory"
     elif isinstance(error, FloatingPointError):
         reason = "not finite"
-    message = f"{type(error).__name__}: {error}".strip().splitlines()[0]
-    return messages.Raised(reason=reason, message=message, traceback=traceback.format_exc())
+    return messages.Raised(reason=reason, message=headline(error), traceback=traceback.format_exc())
 
 
 class Session:
@@ -145,6 +144,7 @@ class Session:
                 rung=seen.rung,
                 arrays=parameters.to_bytes(seen.arrays),
                 claimed=seen.claimed,
+                error=seen.error,
                 traceback=seen.traceback,
             )
         yield messages.Done()

@@ -1,5 +1,6 @@
 """Somebody else's distribution, as it would lie in site-packages."""
 
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -37,5 +38,6 @@ def install(
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: strange-backends\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[lstmbench]\nstrange = strange_backends\n")
+    monkeypatch.delitem(sys.modules, "strange_backends", raising=False)
     monkeypatch.syspath_prepend(folder)
     monkeypatch.setenv("PYTHONPATH", f"{folder}:{Path(__file__).parent}")

@@ -16,6 +16,7 @@ from lstmbench.settings import Settings
 START_SECONDS = 120
 NUMPY = "lstmbench_numpy.backend:NumpyBackend"
 Start = Callable[..., Worker]
+TRAIN = Measure(launch=1, round=0, position=0, workload="train", calls=1)
 
 
 @pytest.fixture
@@ -46,8 +47,7 @@ def climb(worker: Worker) -> list[Observed]:
 
 def train(worker: Worker) -> Block:
     """Time a few training steps."""
-    request = Measure(launch=1, round=0, position=0, workload="train", calls=1)
-    return worker.ask(request, Block)
+    return worker.ask(TRAIN, Block)
 
 
 def failure(start: Start, fault: str, timeout: float = START_SECONDS) -> tuple[WorkerFailed, int]:
@@ -157,7 +157,7 @@ def test_close_ends_a_worker_that_is_busy(start: Start, monkeypatch: pytest.Monk
     with start() as worker:
         process = worker._process.pid
         worker.ask(opening("Hangs"), Opened)
-        next(worker.stream(Observe(fixture="single"), Done))
+        worker._send(TRAIN)
     assert gone(process)
 
 

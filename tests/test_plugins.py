@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lstmbench import BackendInfo, UsageError, plugins
+from lstmbench import INTERFACE, BackendInfo, UsageError, plugins
 
 Install = Callable[..., None]
 OURS = {"numpy", "torch", "numba", "jax"}
@@ -74,6 +74,15 @@ BROKEN = {
     "not_importable": ("import no_such_module_anywhere", "ModuleNotFoundError: .*no_such_module"),
     "no_syntax": ("def (", "SyntaxError: "),
     "exits": ("raise SystemExit(3)", "SystemExit: 3"),
+    "panics": (
+        """
+        class PanicException(BaseException):
+            pass
+
+        raise PanicException("index out of bounds")
+        """,
+        "PanicException: index out of bounds",
+    ),
     "raises_on_import": ("raise RuntimeError('no licence\\nline 2')", "RuntimeError: no licence$"),
     "hook_raises": (
         """
@@ -104,7 +113,7 @@ BROKEN = {
         def lstmbench_backends():
             return ["torch"]
         """,
-        "TypeError: .*'torch'.*BackendInfo",
+        "lstmbench_backends returned 'torch' where a BackendInfo belongs",
     ),
     "returns_a_number": (
         """
@@ -116,6 +125,16 @@ BROKEN = {
         """,
         "TypeError: ",
     ),
+    "returns_nothing": (
+        """
+        from lstmbench import hookimpl
+
+        @hookimpl
+        def lstmbench_backends():
+            pass
+        """,
+        "lstmbench_backends returned None where a list belongs",
+    ),
     "returns_tasks_as_backends": (
         """
         from lstmbench import TaskInfo, hookimpl
@@ -124,7 +143,7 @@ BROKEN = {
         def lstmbench_backends():
             return [TaskInfo("t", "m:C")]
         """,
-        "TypeError: .*TaskInfo.*BackendInfo",
+        "lstmbench_backends returned TaskInfo.* where a BackendInfo belongs",
     ),
     "name_is_no_text": (
         """
@@ -134,8 +153,93 @@ BROKEN = {
         def lstmbench_backends():
             return [BackendInfo(3, "m:C")]
         """,
-        "TypeError: ",
+        r"a hook returned BackendInfo\(name=3.*\): Expected `str`, got `int` - at `\$.name`",
     ),
+    "requires_is_no_sequence": (
+        """
+        from lstmbench import BackendInfo, hookimpl
+
+        @hookimpl
+        def lstmbench_backends():
+            return [BackendInfo("theirs", "m:C", requires="torch")]
+        """,
+        r"Expected `array`, got `str` - at `\$.requires`",
+    ),
+    "interface_is_no_number": (
+        """
+        from lstmbench import BackendInfo, hookimpl
+
+        @hookimpl
+        def lstmbench_backends():
+            return [BackendInfo("theirs", "m:C", interface="2")]
+        """,
+        r"Expected `int`, got `str` - at `\$.interface`",
+    ),
+    "name_cannot_be_typed": (
+        """
+        from lstmbench import TaskInfo, hookimpl
+
+        @hookimpl
+        def lstmbench_tasks():
+            return [TaskInfo("one,two", "m:C")]
+        """,
+        "the name 'one,two', which nobody could ask for",
+    ),
+    "name_is_all": (
+        """
+        from lstmbench import BackendInfo, hookimpl
+
+        @hookimpl
+        def lstmbench_backends():
+            return [BackendInfo("all", "m:C")]
+        """,
+        "the name 'all', which nobody could ask for",
+    ),
+    "factory_names_no_class": (
+        """
+        from lstmbench import BackendInfo, hookimpl
+
+        @hookimpl
+        def lstmbench_backends():
+            return [BackendInfo("theirs", "package.module.Class")]
+        """,
+        "factory 'package.module.Class' of theirs is not like 'package.module:Class'",
+    ),
+    "needs_a_newer_interface": (
+        """
+        from lstmbench import BackendInfo, hookimpl
+
+        @hookimpl
+        def lstmbench_backends():
+            return [BackendInfo("late", "m:C", interface=2)]
+        """,
+        "needs interface 2, this lstmbench has 1; pip install --upgrade lstmbench$",
+    ),
+    "passes_what_is_not_known": (
+        """
+        from lstmbench import BackendInfo, hookimpl
+
+        @hookimpl
+        def lstmbench_backends():
+            return [BackendInfo("late", "m:C", colour="red")]
+        """,
+        "TypeError: .*'colour'; if it was .* newer lstmbench: pip install --upgrade lstmbench$",
+    ),
+    "imports_what_is_not_known": (
+        "from lstmbench import Telescope",
+        "ImportError: .*'Telescope'.* newer lstmbench: pip install --upgrade lstmbench$",
+    ),
+    "has_a_hook_that_is_not_known": (
+        """
+        from lstmbench import hookimpl
+
+        @hookimpl
+        def lstmbench_backend():
+            return []
+        """,
+        "PluginValidationError: unknown hook 'lstmbench_backend'.*pip install --upgrade lstmbench$",
+    ),
+    "has_no_hook": ("def lstmbench_backends(): return []", "no hook; is @hookimpl missing"),
     "asks_for_arguments": (
         """
         from lstmbench import hookimpl
@@ -144,7 +248,7 @@ BROKEN = {
         def lstmbench_backends(config):
             return []
         """,
-        "PluginValidationError: ",
+        "PluginValidationError: .*'config'.* not be found",
     ),
 }
 
@@ -195,7 +299,8 @@ def test_a_name_claimed_twice_is_refused_with_both_distributions(install: Instal
     with pytest.raises(UsageError, match=r"backend 'theirs' is claimed by .* and ") as caught:
         found.backends["theirs"]
     assert "one" in str(caught.value) and "two" in str(caught.value)
-    assert found.backends.conflicted("theirs") and not found.backends.conflicted("fine")
+    assert found.backends.conflict("theirs").startswith("claimed by")
+    assert not found.backends.conflict("fine")
     assert found.backends["fine"].name == "fine"
     assert found.broken == []
 
@@ -206,6 +311,48 @@ def test_ours_is_never_silently_replaced(install: Install) -> None:
     with pytest.raises(UsageError, match="backend 'numpy' is claimed by") as caught:
         found.backends["numpy"]
     assert "lstmbench" in str(caught.value) and "usurper" in str(caught.value)
+    assert str(caught.value).endswith("; uninstall usurper")
+    assert found.backends.ours("numpy").factory.startswith("lstmbench_numpy")
+
+
+def test_a_broken_plugin_is_told_by_any_name_that_it_may_be_asked_for_by(install: Install) -> None:
+    install("theirs", "raise RuntimeError('no licence')")
+    install("late", BROKEN["needs_a_newer_interface"][0].replace('"late"', '"new"'))
+    found = plugins.discover()
+    with pytest.raises(UsageError) as caught:
+        found.backends["theirs"]
+    assert str(caught.value) == (
+        "backend 'theirs' cannot be used: plugin theirs of theirs is broken: "
+        "RuntimeError: no licence"
+    )
+    with pytest.raises(UsageError, match=r"'new' cannot .* plugin late .* needs interface 2"):
+        found.backends["new"]
+    with pytest.raises(UsageError, match="task 'late' cannot be used: plugin late "):
+        found.tasks["late"]
+
+
+def test_a_plugin_for_this_interface_is_taken(install: Install) -> None:
+    install("current", backends("theirs").replace("'m:C'", "'m:C', interface=1"))
+    found = plugins.discover()
+    assert found.broken == [] and found.backends["theirs"].interface == INTERFACE == 1
+
+
+def test_a_name_claimed_twice_by_one_distribution_is_its_fault(install: Install) -> None:
+    install("one", backends("theirs", "theirs"))
+    install("two", backends("theirs"))
+    reason = plugins.discover().backends.conflict("theirs")
+    assert reason == "claimed by one and two; uninstall all but one"
+    install("three", backends("mine", "mine"))
+    reason = plugins.discover().backends.conflict("mine")
+    assert reason == "claimed more than once by three, which is its fault; uninstall it"
+
+
+def test_what_a_plugin_prints_stays_out_of_our_answer(
+    install: Install, capsys: pytest.CaptureFixture[str]
+) -> None:
+    install("talker", textwrap.dedent(backends("theirs")) + "print('welcome')\n")
+    assert plugins.discover().broken == []
+    assert capsys.readouterr() == ("", "welcome\n")
 
 
 def test_a_task_and_a_backend_may_share_a_name(install: Install) -> None:

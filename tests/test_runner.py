@@ -81,6 +81,7 @@ def test_what_one_backend_does_wrong_is_its_own_row(
     run = start(tmp_path / "run", names, timeout=5)
     reasons = {f.row.backend: f.reason for f in of(run, Failure)}
     assert reasons == {
+        "raises": "raised",
         "raisesonconstruction": "raised",
         "abortslate": "aborted",
         "iskilledlate": "out of memory",

@@ -25,6 +25,7 @@ def test_mean_has_scipys_t_interval(values: list[float]) -> None:
 def test_mean_of_a_known_sample_has_the_interval_of_the_tables() -> None:
     # t(0.975, 4) = 2.776; s = 1.5811, s / sqrt(5) = 0.7071
     assert statistics.mean([1, 2, 3, 4, 5]) == pytest.approx((3, 1.0368, 4.9632), abs=1e-4)
+    assert {type(value) for value in statistics.mean([1, 2, 4])} == {float}  # records hold no other
 
 
 def test_equal_values_have_an_interval_of_no_width() -> None:

@@ -68,6 +68,20 @@ def test_a_block_times_its_calls_and_keeps_warm_up_results(workload: Workload) -
     assert all(seconds > 0 for seconds in timed.seconds)
 
 
+def test_the_order_in_which_gradients_are_named_does_not_matter() -> None:
+    class Reversed(NumpyBackend):
+        def loss_and_gradients(self, inputs: Any, targets: Any) -> Any:
+            loss, gradients = super().loss_and_gradients(inputs, targets)
+            return loss, dict(reversed(gradients.items()))
+
+    found = [
+        timing.block(kind(Options()), INITIAL, "gradients", sequences("gradients", 3)).results
+        for kind in (NumpyBackend, Reversed)
+    ]
+    for (_, ours), (_, theirs) in zip(*found, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
 def test_a_block_starts_from_loaded_parameters() -> None:
     backend = NumpyBackend(Options())
     first, second = (

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lstmbench.errors import NotSupported
+from lstmbench.errors import NotSupported, headline
 from lstmbench.interface import Backend, Options, Parameters
 from lstmbench.parity.fixtures import Fixture
 
@@ -263,11 +263,12 @@ def _ladder(fixture: str) -> tuple[Rung, ...]:
 
 
 class Observation(NamedTuple):
-    """Named arrays of one rung; none if the backend does not claim it, or raised `traceback`."""
+    """Named arrays of one rung; none if the backend does not claim it, or raised `error`."""
 
     rung: str
     arrays: Arrays
     claimed: bool = True
+    error: str = ""
     traceback: str = ""
 
 
@@ -298,4 +299,5 @@ def _look(climb: Climb, rung: Rung) -> Observation:
     except Exception as error:
         if isinstance(error, MemoryError) or "out of memory" in str(error).lower():
             raise
-        return Observation(rung.name, {}, traceback=traceback.format_exc())
+        told = traceback.format_exc()
+        return Observation(rung.name, {}, error=headline(error), traceback=told)

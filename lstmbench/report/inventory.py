@@ -8,7 +8,7 @@ from rich.text import Text
 
 from lstmbench import environment
 from lstmbench.interface import BackendInfo, TaskInfo
-from lstmbench.plugins import Catalogue, Registry, unusable
+from lstmbench.plugins import Registry, unusable
 
 
 def take(registry: Registry) -> dict[str, Any]:
@@ -18,7 +18,8 @@ def take(registry: Registry) -> dict[str, Any]:
             {
                 **_entry(info, distribution),
                 "devices": list(info.devices),
-                "status": _conflict(registry.backends, name) or unusable(info, distribution),
+                "dtypes": list(info.dtypes),
+                "status": registry.backends.conflict(name) or unusable(info, distribution),
             }
             for name in registry.backends
             for distribution, info in registry.backends.claims[name]
@@ -26,7 +27,7 @@ def take(registry: Registry) -> dict[str, Any]:
         "tasks": [
             {
                 **_entry(info, distribution),
-                "status": _conflict(registry.tasks, name),
+                "status": registry.tasks.conflict(name),
             }
             for name in registry.tasks
             for distribution, info in registry.tasks.claims[name]
@@ -52,12 +53,6 @@ def take(registry: Registry) -> dict[str, Any]:
 
 def _entry(info: BackendInfo | TaskInfo, distribution: str) -> dict[str, Any]:
     return {"name": info.name, "distribution": distribution, "summary": info.summary}
-
-
-def _conflict(catalogue: Catalogue[Any], name: str) -> str:
-    if not catalogue.conflicted(name):
-        return ""
-    return f"name claimed by {catalogue.distribution(name)}; uninstall one of them"
 
 
 def show(found: dict[str, Any], out: Console) -> None:

@@ -125,8 +125,8 @@ def show(result: Result, out: Console) -> None:
     out.print(table)
     ratios = ", ".join(interval(r) for r in result.slowed)
     for line in (
-        f"Noise floor here, at {min(result.launches)} to {max(result.launches)} launches of "
-        f"{s.rounds} rounds, {s.threads} threads: a difference below about "
+        f"Noise floor here, at {_span(result.launches)} launches of {s.rounds} rounds, "
+        f"threads: {s.threads}: a difference below about "
         f"{result.paired.half_width:.1%} cannot be seen. Each experiment went on until every "
         f"interval was within ± {s.precision:.1%}, or for about {s.time_budget:g} s.",
         f"Planted slowdown, true ratio {result.planted:.4f}: seen in {result.found} of "
@@ -136,3 +136,8 @@ def show(result: Result, out: Console) -> None:
         "[low, high] is a 95 % confidence interval.",
     ):
         out.print(Text(line))
+
+
+def _span(counts: list[int]) -> str:
+    low, high = min(counts), max(counts)
+    return str(low) if low == high else f"{low} to {high}"

@@ -1,0 +1,1 @@
+"""flax.nnx's LSTM, trained with optax, as a backend of lstmbench."""

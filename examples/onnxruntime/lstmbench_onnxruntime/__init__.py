@@ -1,0 +1,1 @@
+"""ONNX Runtime's LSTM as a backend of lstmbench, for inference."""
