@@ -127,6 +127,9 @@ class JaxBackend(Backend):
     def generate(self, prompts: Staged, steps: int) -> Any:
         return self._run(model.generate, prompts.whole, steps=steps)
 
+    def fetch(self, array: Any) -> np.ndarray:
+        return np.asarray(array.whole if isinstance(array, Staged) else array)
+
     def synchronize(self) -> None:
         # A device runs what it is given in order, so the latest is the last.
         for array in jax.tree.leaves(self._latest):
