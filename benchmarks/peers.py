@@ -17,7 +17,7 @@ from typing import Any
 
 import click
 import msgspec
-from lstmbench_peers import PEERS
+from lstmbench_peers import PEERS, TRAINING
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
@@ -58,7 +58,7 @@ SETTINGS = ("batch", "hidden", "seq_len", "layers", "dtype", "threads")
 
 @dataclass
 class Result:
-    """One shape: what was to be done and what was observed; `excused` is what a peer must fail."""
+    """One shape: what was to be done and what was observed; `excused` is what a peer may fail."""
 
     name: str
     header: store.Header
@@ -66,8 +66,8 @@ class Result:
     excused: list[Rung | Checked] = field(default_factory=list)
 
     def add(self, record: Record) -> None:
-        """Keep what was observed; a difference that a peer's library forces, apart."""
-        if isinstance(record, Rung | Checked) and record.verdict == "differs" and forced(record):
+        """Keep what was observed; a difference that is a peer's own optimiser, apart."""
+        if isinstance(record, Rung | Checked) and record.verdict == "differs" and own(record):
             self.excused.append(record)
         else:
             self.records.append(record)
@@ -90,11 +90,10 @@ class Result:
         return [row.backend for row in self.header.rows if row.backend in BY_NAME]
 
 
-def forced(record: Rung | Checked) -> bool:
-    """Whether a peer's library leaves it no choice but to differ here."""
-    peer = BY_NAME.get(record.row.backend)
+def own(record: Rung | Checked) -> bool:
+    """Whether this depends on the optimiser of a peer's library."""
     part = record.rung if isinstance(record, Rung) else record.workload
-    return peer is not None and part in peer.forced
+    return record.row.backend in BY_NAME and part in TRAINING
 
 
 def climb(result: Result, registry: plugins.Registry) -> None:
@@ -188,7 +187,7 @@ def ratio(line: Line, workload: Workload, peer: str) -> str:
 def problems(result: Result) -> Iterator[str]:
     """Every rung and every timed result that differs, and every failure, in words."""
     for record in result.excused:
-        yield f"{_difference(record)}: forced, see its note"
+        yield f"{_difference(record)}: its library's own optimiser, see its note"
     for line in result.lines.values():
         for record in [*line.rungs, *line.checks]:
             if record.verdict == "differs":

@@ -318,3 +318,27 @@ def test_float32_stays_float32_after_a_float64_backend(name: str, odd: Fixture) 
     assert {backend.fetch(a).dtype for a in (logits, *state)} == {np.dtype("float32")}
     train(backend, odd)
     assert {a.dtype for a in backend.parameters().values()} == {np.dtype("float32")}
+
+
+# A training step that several devices share
+
+
+@pytest.mark.parametrize("free_running", [False, True])
+def test_jax_devices_share_a_step_in_unequal_parts(free_running: bool) -> None:
+    """65 rows: more than the ladder's fixtures have, and no even number."""
+    pytest.importorskip("jax")
+    make = factory("jax")
+    fixture = Fixture("shared", 65, 3, 8, 2)
+    losses, after = {}, {}
+    for threads in (1, 2):
+        backend = make(fixture.options(Options(threads=threads)))
+        backend.load(fixture.parameters("float32"))
+        batches = [(backend.stage(s[:, :-1]), backend.stage(s[:, 1:])) for s in fixture.tokens(3)]
+        if threads == 2 and len(batches[0][0].parts) < 2:
+            pytest.skip("JAX has one CPU device here")
+        steps = [backend.train_step(*batch, free_running) for batch in batches]
+        losses[threads] = [float(backend.fetch(loss)) for loss in steps]
+        after[threads] = backend.parameters()
+    assert losses[1] == pytest.approx(losses[2], rel=1e-6)
+    for name, array in after[1].items():
+        np.testing.assert_allclose(after[2][name], array, rtol=1e-4, atol=1e-6)

@@ -66,14 +66,19 @@ class Moments:
 
 @compiled
 def _sum_of_squares(values: np.ndarray, start: int, stop: int) -> float:
-    """Sum of the squares of values[start:stop], whole vectors."""
+    """Sum of the squares of values[start:stop], whole vectors.
+
+    Of a few vectors at a time in their own precision, then of those sums in float64.
+    """
     outlined()
-    x = pointer(values)
-    squares = spread(x, 0)
-    for at in range(start, stop, width(x)):
-        value = load(x, at)
-        squares = squares + value * value
-    return total(squares)
+    x, result = pointer(values), 0.0
+    for first in range(start, stop, 64 * width(x)):
+        squares = spread(x, 0)
+        for at in range(first, min(first + 64 * width(x), stop), width(x)):
+            value = load(x, at)
+            squares = squares + value * value
+        result += total(squares)
+    return result
 
 
 @compiled

@@ -26,17 +26,20 @@ class PlainKeras(Backend):
             self.sizes = sizes
             self.build(*sizes)
         self.names = tuple(parameters)
-        self.model.set_weights([array.T for array in parameters.values()])
+        self.model.set_weights([array.T.copy() for array in parameters.values()])
         for variable, value in zip(self.model.optimizer.variables, self.fresh, strict=True):
             variable.assign(value)
 
     def build(self, hidden: int, layers: int) -> None:
         o = self.options
         digits = keras.Input((None,), dtype="int32")
-        x = keras.ops.one_hot(digits, VOCABULARY)
+        x, states = keras.ops.one_hot(digits, VOCABULARY), []
         for _ in range(layers):
-            x = keras.layers.LSTM(hidden, return_sequences=True)(x)
-        self.model = keras.Model(digits, keras.layers.Dense(VOCABULARY)(x))
+            x, *state = keras.layers.LSTM(hidden, return_sequences=True, return_state=True)(x)
+            states.append(state)
+        logits = keras.layers.Dense(VOCABULARY)(x)
+        self.model = keras.Model(digits, logits)
+        self.with_states = keras.Model(digits, [logits, states])
         self.model.compile(
             optimizer=keras.optimizers.Adam(
                 o.learning_rate, o.beta1, o.beta2, o.epsilon, global_clipnorm=o.clip_norm
@@ -53,7 +56,9 @@ class PlainKeras(Backend):
     def forward(self, inputs: np.ndarray, state: State | None = None) -> tuple[Any, State]:
         if state:
             raise NotSupported
-        return self.model.predict_on_batch(inputs), (None, None)
+        logits, states = self.with_states.predict_on_batch(inputs)
+        hidden, cell = zip(*states, strict=True)
+        return logits, (np.stack(hidden), np.stack(cell))
 
     def train_step(
         self, inputs: np.ndarray, targets: np.ndarray, free_running: bool = False
