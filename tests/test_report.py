@@ -165,7 +165,7 @@ def test_a_row_that_differs_is_shown_marked_and_never_ranked() -> None:
     found = summarised(ROWS, wrong)
     assert found.lines[-1].row == FAST
     assert summary.exit_status(found) == 1
-    assert "✗ gradients (odd): w, 123 × band" in text(found)
+    assert "✗ odd/gradients: w: 123 × band" in text(found)
     assert "so it was not timed" in text(found)
 
 

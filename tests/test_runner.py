@@ -94,7 +94,6 @@ def test_what_one_backend_does_wrong_is_its_own_row(
     assert summary.complete
     assert exit_status(summary) == 1
     assert first_difference(of(run, Rung, "notanumber")).rung == "clip"
-    assert "something is wrong" in first_difference(of(run, Rung, "raises")).traceback
     for early in ("notanumber", "raises"):
         assert not of(run, Block, early), "no speed without agreement"
     for late in ("notanumberlate", "stopsworkinglate"):

@@ -72,7 +72,7 @@ def reference(oracle: Make, options: Options, fixture: Fixture) -> Iterator[Refe
             for seed in range(PERTURBATIONS)
         ),
     ]
-    logits_band = guard = 0.0
+    logits_band = guard = squares = norm = 0.0
     for truth, *others in zip(*climbs, strict=True):
         arrays = dict(truth.arrays)
         terms = fixture.batch * fixture.length
@@ -85,9 +85,11 @@ def reference(oracle: Make, options: Options, fixture: Fixture) -> Iterator[Refe
             case "gradients":
                 norm = float(np.sqrt(sum((a[0] ** 2).sum() for a in arrays.values())))
                 clip_norm = fixture.options(exact).clip_norm
-                guard = GUARD / clip_norm if norm > clip_norm else 0.0
+                squares = adding_up(sum(array[0].size for array in arrays.values()), unit)
+                guard = GUARD / clip_norm + squares if norm > clip_norm else 0.0
             case "clip":
-                allowed = {name: band + GUARD / norm for name, band in allowed.items()}
+                room = GUARD / norm + squares
+                allowed = {name: band + room for name, band in allowed.items()}
             case rung if rung in CLIPPED:
                 allowed = {name: band + guard for name, band in allowed.items()}
             case "generate":
@@ -131,13 +133,20 @@ def bands(truth: Arrays, others: Iterable[Arrays], unit: float, terms: int = 1) 
     """The error allowed in each array: BAND times the largest among `others`, or one unit.
 
     A loss, being a single number, may be right in all the others by luck: it is allowed what
-    adding up its `terms` one by one costs, a multiple of their root; Higham and Mary,
-    https://doi.org/10.1137/18M1226312.
+    adding up its `terms` costs.
     """
     alternatives = list(others)
     result = {}
     for name, value in truth.items():
-        least = unit * max(1.0, np.sqrt(terms) / 4) if name.endswith("loss") else unit
-        worst = max([least, *(error(other[name], value) for other in alternatives)])
-        result[name] = min(WIDEST, BAND * float(worst))
+        worst = max([unit, *(error(other[name], value) for other in alternatives)])
+        least = adding_up(terms, unit) if name.endswith("loss") else 0.0
+        result[name] = min(WIDEST, max(least, BAND * float(worst)))
     return result
+
+
+def adding_up(terms: int, unit: float) -> float:
+    """The relative error that a sum of `terms` numbers of one sign, one by one, may well have.
+
+    A multiple of their root; Higham and Mary, https://doi.org/10.1137/18M1226312.
+    """
+    return float(BAND / 4 * unit * np.sqrt(terms))
