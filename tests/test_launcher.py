@@ -1,6 +1,7 @@
 import ast
 import os
 import re
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -64,10 +65,16 @@ def failure(start: Start, fault: str, timeout: float = START_SECONDS) -> tuple[W
 
 
 def gone(process: int) -> bool:
-    try:
-        return psutil.Process(process).status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
+    """Whether a process has ended, or does within the moment that a signal takes."""
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline:
+        try:
+            if psutil.Process(process).status() == psutil.STATUS_ZOMBIE:
+                return True
+        except psutil.NoSuchProcess:
+            return True
+        time.sleep(0.01)
+    return False
 
 
 def test_a_sound_worker_answers_and_ends(start: Start) -> None:
