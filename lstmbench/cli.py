@@ -92,7 +92,7 @@ def _settings_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option(
     "--quick",
     is_flag=True,
-    help="The whole tour in about a minute: few epochs, rounds.",
+    help="The whole tour, shorter: few epochs and rounds.",
 )
 @click.option(
     "--config",
