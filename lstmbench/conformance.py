@@ -110,7 +110,7 @@ def judge(name: str, place: str, **settings: Any) -> None:
     import pytest
 
     for found in _checked(name, tuple(sorted(settings.items()))):
-        rungs = {f"{rung.fixture}/{rung.rung}": rung for rung in found.rungs}
+        rungs = {rung.place: rung for rung in found.rungs}
         if place not in rungs:
             pytest.fail(f"{found.row.label}: not reached: {found.failure}", pytrace=False)
         rung = rungs[place]

@@ -20,6 +20,11 @@ def unknown(kind: str, value: str, choices: Iterable[str]) -> UsageError:
     return UsageError(f"unknown {kind} {value!r}{hint} (choices: {', '.join(known) or 'none'})")
 
 
+def out_of_memory(error: BaseException) -> bool:
+    """Whether memory ran out, the host's or a device's: libraries have their own types for it."""
+    return isinstance(error, MemoryError) or "out of memory" in str(error).lower()
+
+
 def headline(error: BaseException) -> str:
     """The type of an exception and the first line of its message."""
     return f"{type(error).__name__}: {error}".strip().splitlines()[0]

@@ -1,6 +1,7 @@
 """The parity ladder across processes: the reference in one worker, a backend in another."""
 
 from collections.abc import Iterator
+from functools import partial
 
 from lstmbench import parameters, parity
 from lstmbench.errors import UsageError
@@ -74,22 +75,14 @@ def climb(worker: Worker, row: Row, expected: References) -> Iterator[Rung]:
 
 
 def _judge(row: Row, observed: Observed, expected: parity.Reference) -> Rung:
+    rung = partial(Rung, row=row, fixture=observed.fixture, rung=observed.rung)
     if not observed.claimed:
-        return Rung(row=row, fixture=observed.fixture, rung=observed.rung, verdict="not claimed")
+        return rung(verdict="not claimed")
     if observed.error:
-        return Rung(
-            row=row,
-            fixture=observed.fixture,
-            rung=observed.rung,
-            verdict="differs",
-            note=f"raised {observed.error}",
-            traceback=observed.traceback,
-        )
+        note = f"raised {observed.error}"
+        return rung(verdict="differs", note=note, traceback=observed.traceback)
     verdict = parity.compare(expected, parameters.from_bytes(observed.arrays))
-    return Rung(
-        row=row,
-        fixture=observed.fixture,
-        rung=observed.rung,
+    return rung(
         verdict="agrees" if verdict.agrees else "differs",
         error=verdict.error if verdict.error < float("inf") else None,
         band=verdict.band if verdict.band == verdict.band else None,

@@ -274,6 +274,10 @@ class Rung(Struct, frozen=True, kw_only=True, tag=True):
     note: str = ""
     traceback: str = ""
 
+    @property
+    def place(self) -> str:
+        return f"{self.fixture}/{self.rung}"
+
 
 class Checked(Struct, frozen=True, kw_only=True, tag=True):
     """Results of a timed block held against the reference; `error` is a multiple of the band."""

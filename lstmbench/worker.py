@@ -26,7 +26,7 @@ from lstmbench import (
     timing,
     training,
 )
-from lstmbench.errors import UsageError, headline
+from lstmbench.errors import UsageError, headline, out_of_memory
 from lstmbench.interface import Backend, Parameters, Task
 from lstmbench.messages import Open
 from lstmbench.plugins import resolve
@@ -70,11 +70,11 @@ def _die_with_parent() -> None:
 
 
 def _raised(error: BaseException) -> messages.Raised:
-    """Sort an exception: libraries have their own types for memory that ran out."""
+    """Sort an exception."""
     reason: messages.Reason = "raised"
     if isinstance(error, UsageError):
         return messages.Raised(reason="refused", message=str(error), traceback="")
-    if isinstance(error, MemoryError) or "out of memory" in str(error).lower():
+    if out_of_memory(error):
         reason = "out of memory"
     elif isinstance(error, FloatingPointError):
         reason = "not finite"

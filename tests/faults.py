@@ -2,6 +2,7 @@
 
 import itertools
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 from plain import Arrays, Plain, sigmoid
@@ -193,11 +194,8 @@ class WithWeights(Plain):
         raise NotImplementedError
 
     def preactivation(self, n: int, x: np.ndarray, h: np.ndarray) -> np.ndarray:
-        keep, self.p = self.p, self.p | self.changed(n)
-        try:
+        with patch.object(self, "p", self.p | self.changed(n)):
             return super().preactivation(n, x, h)
-        finally:
-            self.p = keep
 
 
 @caught_at("forward")
@@ -748,11 +746,8 @@ class ClipAlways(Plain):
 @caught_at("clip")
 class ClipAtTheDefault(Plain):
     def clip(self, gradients: Arrays) -> Arrays:
-        keep, self.options = self.options, Options(dtype=self.options.dtype)
-        try:
+        with patch.object(self, "options", Options(dtype=self.options.dtype)):
             return super().clip(gradients)
-        finally:
-            self.options = keep
 
 
 @caught_at("clip")
@@ -896,10 +891,8 @@ class MaximumForMean(Plain):
 @caught_at("steps")
 class BiasCorrectionStuck(Plain):
     def corrected(self, name: str) -> Any:
-        keep, self.steps = self.steps, 1
-        result = super().corrected(name)
-        self.steps = keep
-        return result
+        with patch.object(self, "steps", 1):
+            return super().corrected(name)
 
 
 @caught_at("steps")
@@ -1155,11 +1148,8 @@ class ForwardWithThoseLoaded(Plain):
         self.loaded = self.parameters()
 
     def forward(self, inputs: Any, state: Any = None) -> Any:
-        keep, self.p = self.p, self.loaded
-        try:
+        with patch.object(self, "p", self.loaded):
             return super().forward(inputs, state)
-        finally:
-            self.p = keep
 
 
 @caught_at("reload")
@@ -1178,11 +1168,8 @@ class ForwardWithTheFirstLoaded(Plain):
         self.trained = True
 
     def forward(self, inputs: Any, state: Any = None) -> Any:
-        keep, self.p = self.p, self.p if self.trained else self.copy
-        try:
+        with patch.object(self, "p", self.p if self.trained else self.copy):
             return super().forward(inputs, state)
-        finally:
-            self.p = keep
 
 
 @caught_at("reload")

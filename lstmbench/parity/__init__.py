@@ -9,7 +9,6 @@ from lstmbench.parity.fixtures import FIXTURES, Fixture, fixture
 from lstmbench.parity.mirrored import Mirrored
 from lstmbench.parity.reference import (
     BAND,
-    Reference,
     bands,
     greedy_path,
     margins,
@@ -18,7 +17,7 @@ from lstmbench.parity.reference import (
     rounding,
 )
 from lstmbench.parity.rungs import ORDER, Arrays, Make, Observation, observe, rungs
-from lstmbench.parity.verdict import Verdict, compare, error, precision_of
+from lstmbench.parity.verdict import Reference, Verdict, compare, error, precision_of
 
 __all__ = [
     "BAND",

@@ -5,8 +5,7 @@ from typing import Any
 import numpy as np
 
 from lstmbench.interface import Backend, Parameters, State
-
-Arrays = dict[str, np.ndarray]
+from lstmbench.parity.rungs import Arrays
 
 
 class Mirrored(Backend):

@@ -9,7 +9,6 @@ perturbations.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from typing import NamedTuple
 
 import numpy as np
 
@@ -18,7 +17,7 @@ from lstmbench.parity import golden
 from lstmbench.parity.fixtures import Fixture
 from lstmbench.parity.mirrored import Mirrored
 from lstmbench.parity.rungs import Arrays, Make, observe
-from lstmbench.parity.verdict import error
+from lstmbench.parity.verdict import Reference, error
 
 BAND = 16
 """How many times a plain implementation's error is still honest arithmetic.
@@ -33,14 +32,6 @@ GUARD = 1e-6
 """What PyTorch's `clip_grad_norm_` adds to the norm before it divides: as honest a way to clip, so
 what it changes is allowed where a clip bites."""
 CLIPPED = ("step", "steps", "trajectory", "free-running", "after-training")
-
-
-class Reference(NamedTuple):
-    """Expected arrays of a rung, float64 for numbers, and the relative error allowed in each."""
-
-    rung: str
-    arrays: Arrays
-    bands: dict[str, float]
 
 
 def rounding(options: Options) -> float:
@@ -72,26 +63,21 @@ def reference(oracle: Make, options: Options, fixture: Fixture) -> Iterator[Refe
             for seed in range(PERTURBATIONS)
         ),
     ]
-    logits_band = guard = squares = norm = 0.0
+    terms = fixture.batch * fixture.length
+    logits_band, room = 0.0, dict[str, float]()
     for truth, *others in zip(*climbs, strict=True):
         arrays = dict(truth.arrays)
-        terms = fixture.batch * fixture.length
         allowed = bands(arrays, [other.arrays for other in others], unit, terms)
+        more = room.get(truth.rung, 0.0)
+        allowed = {name: band + more for name, band in allowed.items()}
         match truth.rung:
             case "shapes":
                 arrays = {n: _typed(n, a, options.dtype) for n, a in arrays.items()}
             case "forward":
                 logits_band = allowed["logits"]
             case "gradients":
-                norm = float(np.sqrt(sum((a[0] ** 2).sum() for a in arrays.values())))
-                clip_norm = fixture.options(exact).clip_norm
-                squares = adding_up(sum(array[0].size for array in arrays.values()), unit)
-                guard = GUARD / clip_norm + squares if norm > clip_norm else 0.0
-            case "clip":
-                room = GUARD / norm + squares
-                allowed = {name: band + room for name, band in allowed.items()}
-            case rung if rung in CLIPPED:
-                allowed = {name: band + guard for name, band in allowed.items()}
+                first = [array[0] for array in arrays.values()]
+                room = clipping(first, fixture.options(exact).clip_norm, unit)
             case "generate":
                 judge = oracle(fixture.options(exact))
                 judge.load(initial)
@@ -142,6 +128,14 @@ def bands(truth: Arrays, others: Iterable[Arrays], unit: float, terms: int = 1) 
         least = adding_up(terms, unit) if name.endswith("loss") else 0.0
         result[name] = min(WIDEST, max(least, BAND * float(worst)))
     return result
+
+
+def clipping(gradients: list[np.ndarray], clip_norm: float, unit: float) -> dict[str, float]:
+    """By rung, the relative error that honest ways to clip `gradients` may add where it bites."""
+    norm = float(np.sqrt(sum((gradient**2).sum() for gradient in gradients)))
+    squares = adding_up(sum(gradient.size for gradient in gradients), unit)
+    bites = GUARD / clip_norm + squares if norm > clip_norm else 0.0
+    return {"clip": GUARD / norm + squares} | dict.fromkeys(CLIPPED, bites)
 
 
 def adding_up(terms: int, unit: float) -> float:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lstmbench.errors import NotSupported, headline
+from lstmbench.errors import NotSupported, headline, out_of_memory
 from lstmbench.interface import Backend, Options, Parameters
 from lstmbench.parity.fixtures import Fixture
 
@@ -297,7 +297,7 @@ def _look(climb: Climb, rung: Rung) -> Observation:
     except NotSupported:
         return Observation(rung.name, {}, claimed=False)
     except Exception as error:
-        if isinstance(error, MemoryError) or "out of memory" in str(error).lower():
+        if out_of_memory(error):
             raise
         told = traceback.format_exc()
         return Observation(rung.name, {}, error=headline(error), traceback=told)

@@ -1,17 +1,12 @@
 """Holding what a backend computed against what is expected."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from lstmbench import statistics
-
-if TYPE_CHECKING:
-    from lstmbench.parity.reference import Reference
-    from lstmbench.parity.rungs import Arrays
+from lstmbench.parity.rungs import Arrays
 
 INFINITE = float("inf")
 
@@ -26,6 +21,14 @@ def error(actual: np.ndarray, expected: np.ndarray) -> float:
     difference = float(np.linalg.norm((actual.astype(np.float64) - expected).ravel()))
     norm = float(np.linalg.norm(expected.astype(np.float64).ravel()))
     return difference / norm if norm else difference
+
+
+class Reference(NamedTuple):
+    """Expected arrays of a rung, float64 for numbers, and the relative error allowed in each."""
+
+    rung: str
+    arrays: Arrays
+    bands: dict[str, float]
 
 
 class Verdict(NamedTuple):

@@ -42,7 +42,7 @@ def _row(line: Line, summary: Summary) -> dict[str, Any]:
         "backend": line.row.backend,
         "device": line.row.device,
         "sound": line.sound,
-        "first_failing_rung": worst and f"{worst.fixture}/{worst.rung}/{worst.tensor}",
+        "first_failing_rung": worst and f"{worst.place}/{worst.tensor}",
         "failure": line.failure and f"{line.failure.reason}: {line.failure.message}",
         "baseline": summary.baseline and summary.baseline.label,
         "tokens_per_second": s.batch * s.seq_len / step.value if step else None,

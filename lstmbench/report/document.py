@@ -221,7 +221,7 @@ def _three(value: float) -> str:
 def _parity(line: Line) -> str:
     worst = line.first_difference
     if worst:
-        return f"✗ {worst.fixture}/{worst.rung}: {verdicts.what_differs(worst)}"
+        return f"✗ {worst.place}: {verdicts.what_differs(worst)}"
     if line.failure and line.failure.phase == "parity":
         return f"✗ {line.failure.reason}"
     if not line.rungs:

@@ -29,7 +29,7 @@ def what_differs(rung: Rung) -> str:
 
 def difference(rung: Rung) -> str:
     """Where a backend departs from the reference, in words."""
-    return f"leaves the float64 reference at {rung.fixture}/{rung.rung}: {what_differs(rung)}"
+    return f"leaves the float64 reference at {rung.place}: {what_differs(rung)}"
 
 
 def show(row: Row, rungs: Sequence[Rung], failure: str, out: Console) -> None:
@@ -68,7 +68,7 @@ def _conclusion(row: Row, rungs: Sequence[Rung], failure: str) -> list[Text]:
         if first.traceback:
             lines.append(Text(first.traceback.rstrip()))
         for rung in [rung for rung in wrong if rung is not first][:SHOWN]:
-            lines.append(Text(f"  also {rung.fixture}/{rung.rung}: {what_differs(rung)}"))
+            lines.append(Text(f"  also {rung.place}: {what_differs(rung)}"))
         if len(wrong) > SHOWN + 1:
             lines.append(Text(f"  and {len(wrong) - SHOWN - 1} rungs more"))
     if failure:
