@@ -13,9 +13,7 @@ from lstmbench_numpy.backend import NumpyBackend
 
 from lstmbench import Backend, Options, parity
 
-each_dtype = pytest.mark.parametrize(
-    "dtype", ["float32", pytest.param("float64", marks=pytest.mark.slow)]
-)
+each_dtype = pytest.mark.parametrize("dtype", ["float32", "float64"])
 
 
 @cache
@@ -23,17 +21,18 @@ def references(fixture: str, dtype: str) -> list[parity.Reference]:
     return list(parity.reference(NumpyBackend, Options(dtype=dtype), parity.FIXTURES[fixture]))
 
 
-def wrong_rungs(make: type[Backend], dtype: str) -> list[str]:
-    """The rungs on which a backend differs or raises, on any fixture, from below."""
-    found = set()
+def first_wrong_rung(make: type[Backend], dtype: str) -> str | None:
+    """The lowest rung on which a backend differs or raises, on any fixture."""
+    lowest = None
     for name, fixture in parity.FIXTURES.items():
         climb = parity.observe(make, Options(dtype=dtype), fixture)
         for expected, seen in zip(references(name, dtype), climb, strict=True):
-            if seen.traceback or (
-                seen.claimed and not parity.compare(expected, seen.arrays).agrees
-            ):
-                found.add(seen.rung)
-    return sorted(found, key=parity.ORDER.index)
+            if seen.rung == lowest:
+                break
+            if seen.error or (seen.claimed and not parity.compare(expected, seen.arrays).agrees):
+                lowest = seen.rung
+                break
+    return lowest
 
 
 @pytest.mark.filterwarnings("ignore")  # a broken backend may divide by zero: its worker lets it
@@ -42,16 +41,16 @@ def test_every_fault_is_caught_first_at_its_rung(
     dtype: str, record_kill_rate: Callable[[str], None]
 ) -> None:
     caught = {
-        fault.__name__: (rung, wrong_rungs(fault, dtype)[:1])
+        fault.__name__: (rung, first_wrong_rung(fault, dtype))
         for rung, faults in FAULTS.items()
         for fault in faults
     }
-    right = sum(found == [rung] for rung, found in caught.values())
+    right = sum(found == rung for rung, found in caught.values())
     record_kill_rate(
         f"{dtype}: {sum(bool(found) for _, found in caught.values())} of {len(caught)} broken "
         f"backends caught, {right} at the rung where the fault is"
     )
-    elsewhere = {name: place for name, place in caught.items() if [place[0]] != place[1]}
+    elsewhere = {name: place for name, place in caught.items() if place[0] != place[1]}
     assert not elsewhere
     assert len(caught) > 150
 
@@ -60,10 +59,10 @@ def test_every_fault_is_caught_first_at_its_rung(
 def test_every_honest_backend_agrees_on_every_rung(
     dtype: str, record_kill_rate: Callable[[str], None]
 ) -> None:
-    wrong = {make.__name__: wrong_rungs(make, dtype) for make in HONEST}
-    passed = sum(not rungs for rungs in wrong.values())
-    record_kill_rate(f"{dtype}: {passed} of {len(HONEST)} honest backends pass")
-    assert passed == len(HONEST), {name: rungs for name, rungs in wrong.items() if rungs}
+    found = {make.__name__: first_wrong_rung(make, dtype) for make in HONEST}
+    wrong = {name: rung for name, rung in found.items() if rung}
+    record_kill_rate(f"{dtype}: {len(found) - len(wrong)} of {len(found)} honest backends pass")
+    assert not wrong
 
 
 def test_no_two_faults_share_a_name() -> None:

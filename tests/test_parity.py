@@ -85,6 +85,21 @@ def test_only_where_a_clip_bites_is_there_room_for_a_guarded_norm() -> None:
     assert 1e-6 < widest("odd") < 1e-5 and 1e-6 < widest("wide") < 2e-5
 
 
+def test_a_clip_that_is_looked_at_may_be_guarded_by_what_changes_its_gradient() -> None:
+    """A clip to far below a norm N: dividing by N + 1e-6 changes the result by 1e-6 / N."""
+    fixture, options = parity.fixture("run", 4, 5, 8, 1), Options(dtype="float64")
+    backend = NumpyBackend(options)
+    backend.load(fixture.parameters("float64"))
+    (tokens,) = fixture.tokens(1)
+    _, gradients = backend.loss_and_gradients(tokens[:, :-1], tokens[:, 1:])
+    norm = np.sqrt(sum((gradient**2).sum() for gradient in gradients.values()))
+    assert norm < options.clip_norm
+    bands = {r.rung: r.bands for r in parity.reference(NumpyBackend, options, fixture)}
+    clip = [band for name, band in bands["clip"].items() if name != "inputs"]
+    assert min(clip) == pytest.approx(1e-6 / norm, rel=0.01)
+    assert max(bands["step"].values()) < 1e-9
+
+
 @each_fixture
 def test_greedy_digits_are_far_from_a_tie(name: str) -> None:
     (generate,) = (r for r in references(name, "float32") if r.rung == "generate")

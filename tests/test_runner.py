@@ -78,7 +78,9 @@ def test_what_one_backend_does_wrong_is_its_own_row(
     site.mkdir()
     stranger.install(site, monkeypatch)
     names = ",".join(["numpy", *(fault.lower() for fault in stranger.FAULTS)])
-    run = start(tmp_path / "run", names, timeout=5)
+    # So small that even a slow machine takes far more than LATE steps in a block.
+    small = {"layers": 1, "hidden": 4, "batch": 2, "seq_len": 2, "block_seconds": 0.1}
+    run = start(tmp_path / "run", names, timeout=5, **small)
     reasons = {f.row.backend: f.reason for f in of(run, Failure)}
     assert reasons == {
         "raises": "raised",

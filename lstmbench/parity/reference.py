@@ -76,7 +76,7 @@ def reference(oracle: Make, options: Options, fixture: Fixture) -> Iterator[Refe
             case "forward":
                 logits_band = allowed["logits"]
             case "gradients":
-                first = [array[0] for array in arrays.values()]
+                first = [arrays[name][0] for name in initial]
                 room = clipping(first, fixture.options(exact).clip_norm, unit)
             case "generate":
                 judge = oracle(fixture.options(exact))
