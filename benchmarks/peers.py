@@ -1,7 +1,7 @@
 """Our backends beside LSTMs as a user of each library would write them.
 
     pip install -c constraints.txt '.[all,peers]'
-    python benchmarks/peers.py [--sweep] [--backend numba,jax] [--peer flax] [--batch 64] …
+    python benchmarks/peers.py [--sweep] [--backend numba,jax] [--peer flax-plain] [--batch 64] …
 
 Peers and backends are rows of one run: held against the float64 reference by the same ladder,
 timed in the same rounds by the same kind of worker.

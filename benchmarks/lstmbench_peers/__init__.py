@@ -28,17 +28,19 @@ PEERS = (
         "layer is frozen at zero. clip_grad_norm_ divides by (norm + 1e-6), not by the norm.",
     ),
     Peer(
-        BackendInfo("flax", "lstmbench_peers.flax_nnx:PlainFlax", ("flax", "optax"), "peers"),
+        BackendInfo("flax-plain", "lstmbench_peers.flax_nnx:PlainFlax", ("flax", "optax"), "peers"),
         "nnx.RNN over nnx.OptimizedLSTMCell, optax's clip_by_global_norm and adam, nnx.jit.",
     ),
     Peer(
-        BackendInfo("keras", "lstmbench_peers.keras_jax:PlainKeras", ("keras", "jax"), "peers"),
+        BackendInfo(
+            "keras-plain", "lstmbench_peers.keras_jax:PlainKeras", ("keras", "jax"), "peers"
+        ),
         "keras.layers.LSTM on Keras's JAX backend, train_on_batch and predict_on_batch. Keras's "
         "Adam adds epsilon before the bias correction, not after it.",
     ),
     Peer(
         BackendInfo(
-            "onnxruntime", "lstmbench_peers.onnx_lstm:OnnxLstm", ("onnx", "onnxruntime"), "peers"
+            "onnx-plain", "lstmbench_peers.onnx_lstm:OnnxLstm", ("onnx", "onnxruntime"), "peers"
         ),
         "The LSTM operator of ONNX; inference only, one run of the session a generated digit.",
     ),
