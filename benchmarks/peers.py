@@ -50,8 +50,10 @@ SWEEP: tuple[dict[str, Any], ...] = (
     {"layers": 1},
     {"layers": 4},
     {"dtype": "float64"},
+    {"batch": 1, "hidden": 1024},
+    {"batch": 1024, "hidden": 32},
 )
-"""What each shape of a sweep changes of the settings given."""
+"""What each shape of a sweep changes of the settings given: one thing to its ends, then two."""
 CLIFF = 1 / 3
 SETTINGS = ("batch", "hidden", "seq_len", "layers", "dtype", "threads")
 
@@ -289,7 +291,7 @@ def settings_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @settings_options
 @click.option("--launches", type=int, help="Starts of every row.  [default: 5; of a sweep: 2]")
 @click.option("--rounds", type=int, help="Blocks of a row in a launch.  [default: 10; 5]")
-@click.option("--sweep", is_flag=True, help="At a list of shapes, each another in one thing.")
+@click.option("--sweep", is_flag=True, help="At a list of shapes, up to the largest and smallest.")
 @click.option("--json", "file", type=click.Path(path_type=Path), help="Write the findings there.")
 def main(backend: str, peer: str, sweep: bool, file: Path | None, **given: Any) -> None:
     """Time our backends beside plain scripts of other libraries."""
@@ -301,7 +303,7 @@ def main(backend: str, peer: str, sweep: bool, file: Path | None, **given: Any) 
         with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:
             results = run(shapes_of(settings, sweep), registry, progress)
     except UsageError as error:
-        print(f"peers: {error}", file=sys.stderr)
+        print(error, file=sys.stderr)
         sys.exit(2)
     show(results, console())
     if file:
