@@ -94,7 +94,7 @@ class Worker:
         pipe = self._process.stdout.fileno()
 
         def read(count: int) -> bytes:
-            data = b""
+            data = bytearray()  # of bytes, each part would copy all that came before
             while len(data) < count:
                 ready, _, _ = select.select([pipe], [], [], max(0, deadline - time.monotonic()))
                 if not ready:
@@ -105,7 +105,7 @@ class Worker:
                 if not part:
                     break
                 data += part
-            return data
+            return bytes(data)
 
         return read
 

@@ -18,6 +18,12 @@ from jax import lax
 
 Arrays: TypeAlias = dict[str, jax.Array]
 
+MOST_PROJECTED = 2**23
+"""Bytes of projected inputs, of all steps, up to which they are one product before the loop.
+
+Larger ones cost more on their way through memory than the larger product gains.
+"""
+
 
 class Layer(NamedTuple):
     """Weights of one layer: (X, 4H), (H, 4H) and (4H,), where X is V or, above layer 0, H."""
@@ -37,7 +43,10 @@ class Gates(NamedTuple):
 
 
 class Trace(NamedTuple):
-    """What a pass over one layer leaves behind: x (T, B, X), gates, c and h (T, B, H)."""
+    """What a pass over one layer leaves behind: its inputs, gates, c and h (T, B, H).
+
+    Inputs are digits (T, B) or, above layer 0, h of the layer below (T, B, H).
+    """
 
     inputs: jax.Array
     gates: Gates
@@ -91,22 +100,30 @@ def cell_step(z: jax.Array, cell: jax.Array) -> tuple[Gates, LayerState]:
     return gates, LayerState(gates.o * jnp.tanh(cell), cell)
 
 
+def project(layer: Layer, x: jax.Array) -> jax.Array:
+    """x W_ih + b (..., 4H) of h (..., H) or of digits (...), each of which picks a row of W_ih."""
+    digits = jnp.issubdtype(x.dtype, jnp.integer)
+    return (layer.weight_ih[x] if digits else x @ layer.weight_ih) + layer.bias
+
+
 def run_layer(layer: Layer, inputs: jax.Array, state: LayerState) -> Trace:
-    """All T steps of one layer over inputs (T, B, X)."""
-    # The inputs are all known, so their product is one, outside the loop.
-    projected = inputs @ layer.weight_ih + layer.bias
+    """All T steps of one layer over h (T, B, H) of the layer below, or over digits (T, B)."""
+    size = inputs.shape[0] * inputs.shape[1] * layer.bias.nbytes
+    # All of h is known, so its product may be one, outside the loop.
+    hoisted = inputs.ndim == 3 and size <= MOST_PROJECTED
 
     def step(state: LayerState, x: jax.Array) -> tuple[LayerState, tuple[Gates, LayerState]]:
-        gates, state = cell_step(x + state.hidden @ layer.weight_hh, state.cell)
+        z = x if hoisted else project(layer, x)
+        gates, state = cell_step(z + state.hidden @ layer.weight_hh, state.cell)
         return state, (gates, state)
 
-    _, (gates, states) = lax.scan(step, state, projected)
+    _, (gates, states) = lax.scan(step, state, project(layer, inputs) if hoisted else inputs)
     return Trace(inputs, gates, states.cell, states.hidden)
 
 
 def run(parameters: Arrays, tokens: jax.Array, states: list[LayerState]) -> list[Trace]:
     """All T steps over `tokens` (T, B), one layer after the other."""
-    x = one_hot(parameters, tokens)
+    x = tokens
     traces = []
     for layer, state in zip(layers_of(parameters), states, strict=True):
         traces.append(run_layer(layer, x, state))
@@ -118,11 +135,10 @@ def step_layers(
     parameters: Arrays, digits: jax.Array, states: list[LayerState]
 ) -> tuple[jax.Array, list[LayerState], list[Trace]]:
     """One step of every layer from `digits` (B,): the argmax (B,), the states and the traces."""
-    x = one_hot(parameters, digits)
+    x = digits
     after, traces = [], []
     for layer, state in zip(layers_of(parameters), states, strict=True):
-        z = x @ layer.weight_ih + state.hidden @ layer.weight_hh + layer.bias
-        gates, state = cell_step(z, state.cell)
+        gates, state = cell_step(project(layer, x) + state.hidden @ layer.weight_hh, state.cell)
         after.append(state)
         traces.append(Trace(x, gates, state.cell, state.hidden))
         x = state.hidden
@@ -214,8 +230,9 @@ def backward(
     layers = layers_of(parameters)
     for n in reversed(range(len(layers))):
         d_z = backward_through_time(layers[n], traces[n], d_hidden)
+        inputs = traces[n].inputs if n else one_hot(parameters, traces[n].inputs)
         gradients |= {
-            f"lstm.{n}.weight_ih": sum_of_products(traces[n].inputs, d_z),
+            f"lstm.{n}.weight_ih": sum_of_products(inputs, d_z),
             # h before the first step is zero and adds nothing.
             f"lstm.{n}.weight_hh": sum_of_products(traces[n].hidden[:-1], d_z[1:]),
             f"lstm.{n}.bias": d_z.sum((0, 1)),
