@@ -15,6 +15,7 @@ from numba import prange
 
 from lstmbench_numba.cell import argmax, cell_backward, cell_forward, cross_entropy
 from lstmbench_numba.simd import (
+    PANELS_AT_ONCE,
     Block,
     Grid,
     Table,
@@ -22,9 +23,11 @@ from lstmbench_numba.simd import (
     at,
     compiled,
     compiled_parallel,
+    down,
     load,
     outlined,
     pointer,
+    row_by_panels,
     row_of,
     spread,
     store,
@@ -36,6 +39,8 @@ from lstmbench_numba.weights import Sizes, Transposes, Weights, transposes_in, w
 
 # Rows of the batch and the time that a weight gradient sums at once: what stays in the L2 cache.
 DEPTH = 128
+# A product of fewer rows than these waits for the matrix to be read.
+FEW_ROWS = 4
 
 FORWARD, TEACHER_FORCED, FREE_RUNNING, GENERATE = range(4)
 
@@ -123,8 +128,16 @@ def product(
 ) -> None:
     """out (rows, columns) = first + a (rows, depth) b (depth, columns), b in panels at `panels`."""
     outlined()
-    one = width(out.start)
-    for c in range(0, columns, 2 * one):
+    one, done = width(out.start), 0
+    if rows < FEW_ROWS:
+        group = 2 * PANELS_AT_ONCE * one
+        done = columns // group * group
+        for c in range(0, done, group):
+            b = Block(ahead(panels, c * depth), 2 * one, 1)
+            for row in range(rows):
+                here = right(down(first, row), c), right(down(out, row), c)
+                row_by_panels(down(a, row), b, *here, depth)
+    for c in range(done, columns, 2 * one):
         strip = ahead(panels, c * depth)
         if columns - c > one:
             b = Block(strip, 2 * one, 1)

@@ -344,7 +344,13 @@ def at(grid: Grid, n: int, t: int, row: int) -> Block:
     return Block(ahead(grid.start, offset), grid.columns, 1)
 
 
-def _tile_body(function: ir.Function, kind: Vector, rows: int, vectors: int) -> None:
+@compiled
+def down(block: Block, rows: int) -> Block:
+    """The same block from `rows` further down."""
+    return Block(ahead(block.start, rows * block.row), block.row, block.step)
+
+
+def _tile_body(function: ir.Function, kind: Vector, rows: int, vectors: int, panels: int) -> None:
     """Fill `function` in: its arguments are those of `tile`, each block as three."""
     vector, index = _vector_ir(kind), function.args[-1].type
     align = kind.scalar.bitwidth // 8
@@ -356,19 +362,24 @@ def _tile_body(function: ir.Function, kind: Vector, rows: int, vectors: int) -> 
         offset = builder.add(offset, ir.Constant(index, v * kind.count))
         return _vector_pointer(builder, start, offset, vector)
 
-    cells = [(r, v) for r in range(rows) for v in range(vectors)]
+    columns = [(p, v) for p in range(panels) for v in range(vectors)]
+    cells = [(r, v) for r in range(rows) for v in range(len(columns))]
+    panel = builder.mul(b_row, depth)
+    starts = [builder.gep(b, [builder.mul(panel, ir.Constant(index, p))]) for p in range(panels)]
     sums = {cell: cgutils.alloca_once(builder, vector) for cell in cells}
     for cell in cells:
         builder.store(ir.Constant(vector, [0.0] * kind.count), sums[cell])
     offsets = [builder.mul(a_row, ir.Constant(index, r)) for r in range(rows)]
     with cgutils.for_range(builder, depth) as loop:
-        row_of_b = builder.gep(b, [builder.mul(loop.index, b_row)])
-        right = [builder.load(place(row_of_b, b_row, 0, v), align=align) for v in range(vectors)]
+        offset = builder.mul(loop.index, b_row)
+        rows_of_b = [builder.gep(start, [offset]) for start in starts]
+        places = [place(rows_of_b[p], b_row, 0, v) for p, v in columns]
+        right = [builder.load(address, align=align) for address in places]
         column_of_a = builder.gep(a, [builder.mul(loop.index, a_step)])
         for r in range(rows):
             item = builder.load(builder.gep(column_of_a, [offsets[r]]))
             left = _spread(builder, item, vector)
-            for v in range(vectors):
+            for v in range(len(columns)):
                 product = builder.fmul(left, right[v], flags=_FLAGS)
                 total = builder.fadd(product, builder.load(sums[r, v]), flags=_FLAGS)
                 builder.store(total, sums[r, v])
@@ -380,8 +391,11 @@ def _tile_body(function: ir.Function, kind: Vector, rows: int, vectors: int) -> 
     builder.ret_void()
 
 
-def _make_tile(rows: int, vectors: int) -> Callable[..., None]:
-    """The product of a `rows` x (`vectors` * width) tile, with all of its sums in registers."""
+def _make_tile(rows: int, vectors: int, panels: int = 1) -> Callable[..., None]:
+    """The product of a tile of `rows`, with all of its sums in registers.
+
+    It is as wide as `panels` panels of b, which follow each other, of `vectors` vectors.
+    """
 
     @intrinsic
     def tile(typingctx: Any, a: Any, b: Any, first: Any, out: Any, depth: Any) -> Any:
@@ -395,12 +409,12 @@ def _make_tile(rows: int, vectors: int) -> Callable[..., None]:
             function = cgutils.get_or_insert_function(
                 builder.module,
                 ir.FunctionType(ir.VoidType(), [value.type for value in flat]),
-                f"lstmbench_tile_{rows}_{vectors}_{kind.scalar}",
+                f"lstmbench_tile_{rows}_{vectors}_{panels}_{kind.scalar}",
             )
             if not function.blocks:
                 function.linkage = "linkonce_odr"
                 function.attributes.add("noinline")
-                _tile_body(function, kind, rows, vectors)
+                _tile_body(function, kind, rows, vectors, panels)
             builder.call(function, flat)
             return context.get_dummy_value()
 
@@ -412,10 +426,6 @@ def _make_tile(rows: int, vectors: int) -> Callable[..., None]:
 def _make_strip(vectors: int) -> Callable[..., None]:
     """The product for one strip of `vectors` vectors of columns and any number of rows."""
     tile, tile_4, tile_2, tile_1 = (_make_tile(rows, vectors) for rows in (TILE_ROWS, 4, 2, 1))
-
-    @compiled
-    def down(block: Block, rows: int) -> Block:
-        return Block(ahead(block.start, rows * block.row), block.row, block.step)
 
     @compiled
     def strip(a: Block, b: Block, first: Block, out: Block, rows: int, depth: int) -> None:
@@ -435,5 +445,8 @@ def _make_strip(vectors: int) -> Callable[..., None]:
     return strip
 
 
+PANELS_AT_ONCE = 4
+# One row by several panels: as many streams from memory, which one core reads faster than one.
+row_by_panels = _make_tile(1, 2, PANELS_AT_ONCE)
 strip_2 = _make_strip(2)
 strip_1 = _make_strip(1)
