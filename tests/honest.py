@@ -148,6 +148,15 @@ class LerpAdam(Plain):
             self.p[name] += kind(-o.learning_rate) * self.direction(m, v).astype(self.dtype)
 
 
+class CorrectionsInItsDtype(Plain):
+    """1 - beta^t from betas rounded to the dtype, as in optax."""
+
+    def corrected(self, name: str) -> Any:
+        o, one, kind = self.options, self.dtype.type(1), self.dtype.type
+        mean = self.mean[name] / (one - kind(o.beta1) ** self.steps)
+        return mean, self.square[name] / (one - kind(o.beta2) ** self.steps)
+
+
 class NormInItsDtype(Plain):
     def clip(self, gradients: Arrays) -> Arrays:
         flat = np.concatenate([g.ravel() for g in gradients.values()])
@@ -275,6 +284,7 @@ HONEST: list[type[Backend]] = [
     PaddedUnits,
     EfficientAdam,
     LerpAdam,
+    CorrectionsInItsDtype,
     NormInItsDtype,
     NormOfNorms,
     GuardedNorm,

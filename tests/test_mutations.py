@@ -13,18 +13,19 @@ from lstmbench_numpy.backend import NumpyBackend
 
 from lstmbench import Backend, Options, parity
 
+FIXTURES = {**parity.FIXTURES, "run": parity.fixture("run", 16, 6, 24, 2)}
 each_dtype = pytest.mark.parametrize("dtype", ["float32", "float64"])
 
 
 @cache
 def references(fixture: str, dtype: str) -> list[parity.Reference]:
-    return list(parity.reference(NumpyBackend, Options(dtype=dtype), parity.FIXTURES[fixture]))
+    return list(parity.reference(NumpyBackend, Options(dtype=dtype), FIXTURES[fixture]))
 
 
 def first_wrong_rung(make: type[Backend], dtype: str) -> str | None:
     """The lowest rung on which a backend differs or raises, on any fixture."""
     lowest = None
-    for name, fixture in parity.FIXTURES.items():
+    for name, fixture in FIXTURES.items():
         climb = parity.observe(make, Options(dtype=dtype), fixture)
         for expected, seen in zip(references(name, dtype), climb, strict=True):
             if seen.rung == lowest:

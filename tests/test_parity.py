@@ -10,7 +10,7 @@ from lstmbench_numpy.backend import NumpyBackend
 
 from lstmbench import Options, UsageError, parity
 from lstmbench.parity import BAND, FIXTURES, Fixture, Mirrored, Reference, fixtures, golden
-from lstmbench.parity.reference import CLIPPED
+from lstmbench.parity.reference import STEPPED, correcting
 
 Arrays = dict[str, np.ndarray]
 DTYPES = ["float32", "float64"]
@@ -70,7 +70,7 @@ def test_expected_values_are_those_of_float64_at_the_rounded_parameters(name: st
 def test_bands_are_small_multiples_of_rounding(name: str, dtype: str) -> None:
     unit = np.finfo(dtype).eps
     for reference in references(name, dtype):
-        guard = 1e-6 / 0.1 if reference.rung in ("clip", *CLIPPED) else 0
+        guard = 1e-6 / 0.1 if reference.rung in ("clip", *STEPPED) else 0
         for tensor, band in reference.bands.items():
             assert BAND * unit <= band, (reference.rung, tensor)
             assert tensor == "accuracy" or band < 1e6 * unit + guard, (reference.rung, tensor)
@@ -78,7 +78,7 @@ def test_bands_are_small_multiples_of_rounding(name: str, dtype: str) -> None:
 
 def test_only_where_a_clip_bites_is_there_room_for_a_guarded_norm() -> None:
     def widest(name: str) -> float:
-        found = (r for r in references(name, "float64") if r.rung in CLIPPED)
+        found = (r for r in references(name, "float64") if r.rung in STEPPED)
         return max(max(r.bands.values()) for r in found)
 
     assert widest("single") < 1e-11 and widest("saturated") < 1e-11
@@ -98,6 +98,19 @@ def test_a_clip_that_is_looked_at_may_be_guarded_by_what_changes_its_gradient() 
     clip = [band for name, band in bands["clip"].items() if name != "inputs"]
     assert min(clip) == pytest.approx(1e-6 / norm, rel=0.01)
     assert max(bands["step"].values()) < 1e-9
+
+
+def test_a_step_may_round_adams_corrections() -> None:
+    options, kind, steps = Options(), np.float32, np.arange(1, 13)
+
+    def factor(one: Any, beta1: Any, beta2: Any) -> Any:
+        return np.sqrt(one - beta2**steps) / (one - beta1**steps)
+
+    exact = factor(1.0, options.beta1, options.beta2)
+    rounded = factor(kind(1), kind(options.beta1), kind(options.beta2))
+    worst = np.abs(rounded / exact - 1).max()
+    allowed = correcting(options, float(np.finfo(kind).eps))
+    assert allowed / 20 < worst < allowed
 
 
 @each_fixture

@@ -31,7 +31,8 @@ PERTURBATIONS = 3
 GUARD = 1e-6
 """What PyTorch's `clip_grad_norm_` adds to the norm before it divides: as honest a way to clip, so
 what it changes is allowed where a clip bites."""
-CLIPPED = ("step", "steps", "trajectory", "free-running", "after-training")
+STEPPED = ("step", "steps", "trajectory", "free-running", "after-training")
+"""The rungs on which Adam has moved the parameters, with the fixture's own clip."""
 
 
 def rounding(options: Options) -> float:
@@ -77,7 +78,7 @@ def reference(oracle: Make, options: Options, fixture: Fixture) -> Iterator[Refe
                 logits_band = allowed["logits"]
             case "gradients":
                 first = [arrays[name][0] for name in initial]
-                room = clipping(first, fixture.options(exact).clip_norm, unit)
+                room = stepping(first, fixture.options(exact), unit)
             case "generate":
                 judge = oracle(fixture.options(exact))
                 judge.load(initial)
@@ -130,12 +131,22 @@ def bands(truth: Arrays, others: Iterable[Arrays], unit: float, terms: int = 1) 
     return result
 
 
-def clipping(gradients: list[np.ndarray], clip_norm: float, unit: float) -> dict[str, float]:
-    """By rung, the relative error that honest ways to clip `gradients` may add where it bites."""
+def stepping(gradients: list[np.ndarray], options: Options, unit: float) -> dict[str, float]:
+    """By rung, the relative error that honest ways to clip `gradients` and to step may add."""
     norm = float(np.sqrt(sum((gradient**2).sum() for gradient in gradients)))
     squares = adding_up(sum(gradient.size for gradient in gradients), unit)
-    bites = GUARD / clip_norm + squares if norm > clip_norm else 0.0
-    return {"clip": GUARD / norm + squares} | dict.fromkeys(CLIPPED, bites)
+    bites = GUARD / options.clip_norm + squares if norm > options.clip_norm else 0.0
+    step = bites + correcting(options, unit)
+    return {"clip": GUARD / norm + squares} | dict.fromkeys(STEPPED, step)
+
+
+def correcting(options: Options, unit: float) -> float:
+    """The relative error of a step of Adam whose betas and 1 - beta^t are rounded, as optax's are.
+
+    1 - beta, the smallest of these, is off by up to a unit; of the second moment's, a root is
+    taken.
+    """
+    return unit / (1 - options.beta1) + unit / (1 - options.beta2) / 2
 
 
 def adding_up(terms: int, unit: float) -> float:
