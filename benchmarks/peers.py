@@ -98,6 +98,11 @@ def own(record: Rung | Checked) -> bool:
     return record.row.backend in BY_NAME and part in TRAINING
 
 
+def wrong(line: Line) -> bool:
+    """Whether a row failed or differs; the limit that times are held against comes at the end."""
+    return bool(line.failure or line.first_difference or line.first_wrong_result)
+
+
 def climb(result: Result, registry: plugins.Registry) -> None:
     """Hold every row against the reference."""
     header = result.header
@@ -117,7 +122,7 @@ def measure(bench: Bench, result: Result, advance: Callable[[], None]) -> None:
     bench.settings = result.header.settings
     with ladder.open_oracle(bench) as oracle:
         for number in range(1, bench.settings.launches + 1):
-            rows = [line.row for line in result.lines.values() if line.sound]
+            rows = [line.row for line in result.lines.values() if not wrong(line)]
             if not rows:
                 return
             result.add(pairing.probe(bench, number))
@@ -254,8 +259,12 @@ def plain(result: Result) -> dict[str, Any]:
     }
 
 
-def _plain(estimates: dict[Workload, Any]) -> dict[str, dict[str, float]]:
-    return {workload: estimate._asdict() for workload, estimate in estimates.items()}
+def _plain(estimates: dict[Workload, Any]) -> dict[str, dict[str, float | None]]:
+    """Estimates for JSON, which has no NaN: an interval over one launch has no ends."""
+    return {
+        workload: {k: v if v == v else None for k, v in estimate._asdict().items()}
+        for workload, estimate in estimates.items()
+    }
 
 
 def with_peers(registry: plugins.Registry) -> plugins.Registry:

@@ -22,6 +22,7 @@ from lstmbench.parameters import count, shapes
 
 PRODUCT_SIZES = (256, 512, 1024)
 PROBE_SECONDS = 0.1
+PROBE_ROWS = 256
 ADAM_PASSES = 6  # weights and two moments, each read and written
 
 
@@ -63,10 +64,12 @@ def bound_seconds(least: Work, machine: Machine) -> tuple[float, float]:
 
 
 def measure(launch: int, dtype: str, working_set: int) -> Machine:
-    """The best rate of large matrix products, and of copying or reading the working set's bytes.
+    """The best rate of large matrix products, and of going through the working set's bytes.
 
-    With the threads that this process was started with; the best of many trials, as the limit
-    is what the machine can do, not what it does on average.
+    Those are copied, read as one stream (a dot product) and read as several, which OpenBLAS shares
+    out among threads (a matrix-vector product). With the threads that this process was started
+    with; the best of many trials, as the limit is what the machine can do, not what it does on
+    average.
     """
     random = np.random.default_rng(0)
 
@@ -75,15 +78,18 @@ def measure(launch: int, dtype: str, working_set: int) -> Machine:
         out = np.empty_like(a)
         return 2 * size**3 / _best(lambda: np.matmul(a, b, out=out))
 
-    source = random.random(max(working_set, 4096) // np.dtype(dtype).itemsize).astype(dtype)
+    source = random.random(max(working_set, 8192) // np.dtype(dtype).itemsize).astype(dtype)
     target = np.empty_like(source)
     halves = np.split(source[: source.size // 2 * 2], 2)
+    matrix = source[: source.size // PROBE_ROWS * PROBE_ROWS].reshape(PROBE_ROWS, -1)
+    vector, answer = np.ones(matrix.shape[1], dtype), np.empty(PROBE_ROWS, dtype)
     return Machine(
         launch=launch,
         matrix_flops_per_second=max(product(size) for size in PRODUCT_SIZES),
         memory_bytes_per_second=max(
             2 * source.nbytes / _best(lambda: np.copyto(target, source)),
             source.nbytes / _best(lambda: np.dot(*halves)),
+            matrix.nbytes / _best(lambda: np.dot(matrix, vector, out=answer)),
         ),
     )
 
