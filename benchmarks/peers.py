@@ -98,11 +98,6 @@ def own(record: Rung | Checked) -> bool:
     return record.row.backend in BY_NAME and part in TRAINING
 
 
-def wrong(line: Line) -> bool:
-    """Whether a row failed or differs; the limit that times are held against comes at the end."""
-    return bool(line.failure or line.first_difference or line.first_wrong_result)
-
-
 def climb(result: Result, registry: plugins.Registry) -> None:
     """Hold every row against the reference."""
     header = result.header
@@ -122,7 +117,8 @@ def measure(bench: Bench, result: Result, advance: Callable[[], None]) -> None:
     bench.settings = result.header.settings
     with ladder.open_oracle(bench) as oracle:
         for number in range(1, bench.settings.launches + 1):
-            rows = [line.row for line in result.lines.values() if not wrong(line)]
+            # Not `sound`: the limit that a time must not beat is still being measured.
+            rows = [line.row for line in result.lines.values() if line.agrees]
             if not rows:
                 return
             result.add(pairing.probe(bench, number))

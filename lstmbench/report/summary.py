@@ -98,8 +98,13 @@ class Line:
     @property
     def sound(self) -> bool:
         """Whether the row agrees with the reference, nothing failed and all is possible."""
-        wrong = self.first_difference or self.first_wrong_result or self.impossible
-        return bool(self.rungs) and not wrong and not self.failure
+        return self.agrees and not self.impossible
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the row agrees with the reference and nothing failed, whatever its times."""
+        wrong = self.first_difference or self.first_wrong_result or self.failure
+        return bool(self.rungs) and not wrong
 
 
 @dataclass
