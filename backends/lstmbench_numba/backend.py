@@ -62,7 +62,7 @@ class NumbaBackend(Backend):
         """The kernels' memory at (B, T), and views of the parts of its numbers."""
         key = batch, length
         if key not in self._memories:
-            layout = model.workspace_layout(self._sizes, batch, length)
+            layout = model.workspace_layout(self._sizes, batch, length, self._threads)
             numbers = weights.aligned(weights.count(layout), self.options.dtype)
             tokens = np.zeros((2, length, batch), np.int64)
             memory = model.Memory(tokens, numbers, np.zeros(min(self._threads, batch)))
@@ -76,7 +76,7 @@ class NumbaBackend(Backend):
         memory.tokens[0] = inputs.T
         for array, initial in zip(states, state or (0, 0), strict=True):
             array[:, 0] = initial
-        self._over_rows(model.FORWARD, memory)
+        self._over_rows(model.CONTINUE if state else model.FORWARD, memory)
         hidden, cell = (array[:, -1].copy() for array in states)
         return parts["logits"][0, ..., : s.vocabulary].swapaxes(0, 1).copy(), (hidden, cell)
 

@@ -42,7 +42,7 @@ DEPTH = 128
 # A product of fewer rows than these waits for the matrix to be read.
 FEW_ROWS = 4
 
-FORWARD, TEACHER_FORCED, FREE_RUNNING, GENERATE = range(4)
+CONTINUE, FORWARD, TEACHER_FORCED, FREE_RUNNING, GENERATE = range(5)
 
 
 class Workspace(NamedTuple):
@@ -58,6 +58,7 @@ class Workspace(NamedTuple):
     d_cell: Grid  # (L, 1, B, S) d loss / d c, likewise
     logits: Grid  # (1, T, B, padded V); after the loss its gradient
     zero: Grid  # (1, 1, 1, S) to start sums from
+    strips: Grid  # (parts, 1, DEPTH, 2 vectors) a strip of d loss / d z, for each thread
 
 
 class Memory(NamedTuple):
@@ -68,7 +69,7 @@ class Memory(NamedTuple):
     losses: np.ndarray  # (parts) float64: cross-entropy of each part of the rows, summed, in nats
 
 
-def workspace_layout(s: Sizes, batch: int, length: int) -> dict[str, tuple[int, ...]]:
+def workspace_layout(s: Sizes, batch: int, length: int, parts: int) -> dict[str, tuple[int, ...]]:
     """Shapes of the parts of `Memory.numbers`, in order, for (B, T) = (batch, length)."""
     units = s.padded + s.width
     return {
@@ -80,6 +81,7 @@ def workspace_layout(s: Sizes, batch: int, length: int) -> dict[str, tuple[int, 
         "d_cell": (s.layers, 1, batch, units),
         "logits": (1, length, batch, s.logits),
         "zero": (1, 1, 1, units),
+        "strips": (parts, 1, DEPTH, 2 * s.width),
     }
 
 
@@ -102,6 +104,7 @@ def workspace_in(m: Memory, s: Sizes) -> Workspace:
     d_cell = _after(d_hidden, s.layers, 1, units)
     logits = _after(d_cell, s.layers, length, s.logits)
     zero = _after(logits, 1, 1, units)
+    strips = Grid(at(zero, 0, 0, 1).start, 1, DEPTH, 2 * s.width)
     return Workspace(
         m.tokens[0],
         m.tokens[1],
@@ -113,6 +116,7 @@ def workspace_in(m: Memory, s: Sizes) -> Workspace:
         d_cell,
         logits,
         zero,
+        strips,
     )
 
 
@@ -170,9 +174,15 @@ def feed(weights: Weights, tokens: np.ndarray, out: Block, t: int, start: int, s
 
 @compiled
 def step_forward(
-    s: Sizes, weights: Weights, work: Workspace, step: int, start: int, stop: int
+    s: Sizes,
+    weights: Weights,
+    work: Workspace,
+    step: int,
+    from_zero: bool,
+    start: int,
+    stop: int,
 ) -> None:
-    """All layers at step number `step` for rows [start, stop).
+    """All layers at step number `step` for rows [start, stop), from a zero state or not.
 
     Where `work` holds fewer steps, each one takes the place of an earlier one.
     """
@@ -186,8 +196,9 @@ def step_forward(
         else:
             x, bias = at(work.hidden, n - 1, after, start), Block(row_of(weights.bias, n), 0, 1)
             product(x, row_of(weights.below, n - 1), bias, z, rows, units, 4 * units)
-        h = at(work.hidden, n, before, start)
-        product(h, row_of(weights.recurrent, n), z, z, rows, units, 4 * units)
+        if not from_zero:
+            h = at(work.hidden, n, before, start)
+            product(h, row_of(weights.recurrent, n), z, z, rows, units, 4 * units)
         c, c_after = at(work.cell, n, before, start), at(work.cell, n, after, start)
         tanh_c, h_after = at(work.tanh_cell, n, t, start), at(work.hidden, n, after, start)
         cell_forward(z, c, c_after, tanh_c, h_after, rows, units)
@@ -204,15 +215,15 @@ def answer(s: Sizes, work: Workspace, t: int, row: int) -> int:
 
 @compiled
 def pass_forward(
-    s: Sizes, weights: Weights, work: Workspace, free_running: bool, start: int, stop: int
+    s: Sizes, weights: Weights, work: Workspace, job: int, start: int, stop: int
 ) -> None:
-    """All T steps for rows [start, stop). Free-running: each digit but the first is the argmax."""
+    """All T steps for rows [start, stop)."""
     outlined()
     for t in range(work.gates.steps):
-        if free_running and t:
+        if job == FREE_RUNNING and t:
             for row in range(start, stop):
                 work.tokens[t, row] = answer(s, work, t - 1, row)
-        step_forward(s, weights, work, t, start, stop)
+        step_forward(s, weights, work, t, t == 0 and job != CONTINUE, start, stop)
 
 
 @compiled
@@ -251,80 +262,105 @@ def pass_backward(s: Sizes, transposes: Transposes, work: Workspace, start: int,
 
 
 @compiled
-def matrix_gradient(
-    x: Block, d_z: Block, count: int, out: Any, units: int, columns: int, start: int, stop: int
-) -> None:
-    """Columns [start, stop) of x^T d_z, summed over `count` rows, to panels at the pointer `out`.
+def pack(block: Block, rows: int, columns: int, out: Any, sums: Any) -> Block:
+    """Copy some columns of `rows` rows to `out`, row after row, and add them up into `sums`.
 
-    x (count, units), d_z (count, columns).
+    A strip of the gates spans so many pages of memory that each read would wait for its address.
     """
     outlined()
-    one = width(out)
-    clear(Block(ahead(out, start * units), 0, 1), 1, (stop - start) * units)
+    for c in range(0, columns, width(out)):
+        total = load(sums, c)
+        for row in range(rows):
+            value = load(block.start, row * block.row + c)
+            store(out, row * columns + c, value)
+            total = total + value
+        store(sums, c, total)
+    return Block(out, columns, 1)
+
+
+@compiled
+def add_gradient(x: Block, d_z: Block, out: Any, units: int, depth: int) -> None:
+    """Add x^T d_z, summed over `depth` rows, to the panel at the pointer `out`.
+
+    x (depth, units), d_z (depth, one or two vectors) packed.
+    """
+    a, total = Block(x.start, 1, x.row), Block(out, d_z.row, 1)
+    if d_z.row > width(out):
+        strip_2(a, d_z, total, total, units, depth)
+    else:
+        strip_1(a, d_z, total, total, units, depth)
+
+
+@compiled
+def clear_columns(table: Table, rows: int, start: int, stop: int) -> None:
+    """Zeros in columns [start, stop) of the first `rows` rows."""
+    clear(Block(ahead(table.start, start), table.columns, 1), rows, stop - start)
+
+
+@compiled
+def add_digits(tokens: np.ndarray, d_z: Block, embedding: Table, start: int) -> None:
+    """Add one-hot(tokens)^T d_z to the columns from `start` on: each row to that of its digit."""
+    for row, token in enumerate(tokens):
+        out, x = ahead(row_of(embedding, token), start), ahead(d_z.start, row * d_z.row)
+        for c in range(0, d_z.row, width(out)):
+            store(out, c, load(out, c) + load(x, c))
+
+
+@compiled
+def layer_gradients(
+    s: Sizes, work: Workspace, n: int, gradient: Weights, strip: Any, start: int, stop: int
+) -> None:
+    """Gradients of the gate columns [start, stop) of layer n, from d loss / d z."""
+    outlined()
+    count, batch, units, panel = work.tokens.size, work.gates.rows, s.padded, 2 * s.width
+    bias, recurrent = row_of(gradient.bias, n), row_of(gradient.recurrent, n)
+    tokens = work.tokens.ravel()
     for row in range(0, count, DEPTH):
         depth = min(DEPTH, count - row)
-        a = Block(ahead(x.start, row * x.row), 1, x.row)
-        for c in range(start, stop, 2 * one):
-            panel = min(2 * one, columns - c)
-            b = Block(ahead(d_z.start, row * d_z.row + c), d_z.row, 1)
-            total = Block(ahead(out, c * units), panel, 1)
-            if panel > one:
-                strip_2(a, b, total, total, units, depth)
+        skipped = min(max(batch - row, 0), depth)  # rows of the first step: h before it is zero
+        h = at(work.hidden, n, 0, row + skipped)
+        for c in range(start, stop, panel):
+            d_z = right(at(work.gates, n, 0, row), c)
+            d_z = pack(d_z, depth, min(panel, stop - c), strip, ahead(bias, c))
+            if n:
+                x, below = at(work.hidden, n - 1, 1, row), row_of(gradient.below, n - 1)
+                add_gradient(x, d_z, ahead(below, c * units), units, depth)
             else:
-                strip_1(a, b, total, total, units, depth)
+                add_digits(tokens[row : row + depth], d_z, gradient.embedding, c)
+            d_z, out = down(d_z, skipped), ahead(recurrent, c * units)
+            add_gradient(h, d_z, out, units, depth - skipped)
 
 
 @compiled
-def add_row(out: Any, x: Any, start: int, stop: int) -> None:
-    """out[start:stop] += x[start:stop], at pointers."""
-    for c in range(start, stop, width(out)):
-        store(out, c, load(out, c) + load(x, c))
-
-
-@compiled
-def bias_gradient(d_z: Block, count: int, out: Any, start: int, stop: int) -> None:
-    """Columns [start, stop) of the sum of `count` rows of d_z."""
-    outlined()
-    clear(Block(ahead(out, start), 0, 1), 1, stop - start)
-    for row in range(count):
-        add_row(out, ahead(d_z.start, row * d_z.row), start, stop)
-
-
-@compiled
-def embedding_gradient(
-    tokens: np.ndarray, d_z: Block, gradient: Table, digits: int, start: int, stop: int
+def weight_gradients(
+    s: Sizes, work: Workspace, gradient: Weights, strip: Any, start: int, stop: int
 ) -> None:
-    """Columns [start, stop) of one-hot(tokens)^T d_z: each row is added to that of its digit."""
-    outlined()
-    clear(Block(ahead(gradient.start, start), gradient.columns, 1), digits, stop - start)
-    for row, token in enumerate(tokens.ravel()):
-        add_row(row_of(gradient, token), ahead(d_z.start, row * d_z.row), start, stop)
-
-
-@compiled
-def weight_gradients(s: Sizes, work: Workspace, gradient: Weights, start: int, stop: int) -> None:
     """Gradients of the gate columns [start, stop) of all layers, from d loss / d z."""
     outlined()
-    count, units, columns = work.tokens.size, s.padded, 4 * s.padded
-    d_z = at(work.gates, 0, 0, 0)
-    embedding_gradient(work.tokens, d_z, gradient.embedding, s.vocabulary, start, stop)
+    clear_columns(gradient.embedding, s.vocabulary, start, stop)
+    clear_columns(gradient.bias, s.layers, start, stop)
+    clear_columns(gradient.recurrent, s.layers, start * s.padded, stop * s.padded)
+    clear_columns(gradient.below, s.layers - 1, start * s.padded, stop * s.padded)
     for n in range(s.layers):
-        d_z, h = at(work.gates, n, 0, 0), at(work.hidden, n, 0, 0)
-        bias_gradient(d_z, count, row_of(gradient.bias, n), start, stop)
-        out = row_of(gradient.recurrent, n)
-        matrix_gradient(h, d_z, count, out, units, columns, start, stop)
-        if n:
-            x, out = at(work.hidden, n - 1, 1, 0), row_of(gradient.below, n - 1)
-            matrix_gradient(x, d_z, count, out, units, columns, start, stop)
+        layer_gradients(s, work, n, gradient, strip, start, stop)
 
 
 @compiled
-def output_gradients(s: Sizes, work: Workspace, gradient: Weights, start: int, stop: int) -> None:
+def output_gradients(
+    s: Sizes, work: Workspace, gradient: Weights, strip: Any, start: int, stop: int
+) -> None:
     """Gradients of the logits [start, stop) of the linear layer, from d loss / d logits."""
     outlined()
-    d_z, h, count = at(work.logits, 0, 0, 0), at(work.hidden, s.layers - 1, 1, 0), work.tokens.size
-    matrix_gradient(h, d_z, count, gradient.output.start, s.padded, s.logits, start, stop)
-    bias_gradient(d_z, count, gradient.output_bias.start, start, stop)
+    clear_columns(gradient.output_bias, 1, start, stop)
+    clear_columns(gradient.output, 1, start * s.padded, stop * s.padded)
+    count, units, panel = work.tokens.size, s.padded, 2 * s.width
+    for row in range(0, count, DEPTH):
+        depth, h = min(DEPTH, count - row), at(work.hidden, s.layers - 1, 1, row)
+        for c in range(start, stop, panel):
+            d_z = right(at(work.logits, 0, 0, row), c)
+            bias = ahead(gradient.output_bias.start, c)
+            d_z = pack(d_z, depth, min(panel, stop - c), strip, bias)
+            add_gradient(h, d_z, ahead(gradient.output.start, c * units), units, depth)
 
 
 @compiled
@@ -346,7 +382,7 @@ def generate_part(
     for t in range(given + digits.shape[1] - 1):
         for row in range(start, stop):
             work.tokens[0, row] = prompts[row, t] if t < given else digits[row, t - given]
-        step_forward(s, weights, work, t, start, stop)
+        step_forward(s, weights, work, t, t == 0, start, stop)
         if t >= given - 1:
             for row in range(start, stop):
                 digits[row, t - given + 1] = answer(s, work, 0, row)
@@ -377,8 +413,8 @@ def rows_job(
     if job == GENERATE:
         generate_part(s, weights, work, prompts, digits, start, stop)
     else:
-        pass_forward(s, weights, work, job == FREE_RUNNING, start, stop)
-        if job != FORWARD:
+        pass_forward(s, weights, work, job, start, stop)
+        if job in (TEACHER_FORCED, FREE_RUNNING):
             m.losses[index] = loss_backward(s, work, start, stop)
             pass_backward(s, transposes_in(copies, s), work, start, stop)
 
@@ -395,8 +431,10 @@ def over_rows(
 ) -> None:
     """Do a job for all rows of the batch, one part of them on each thread.
 
-    FORWARD: all T steps over the tokens, from the states in `m`, to the logits.
-    TEACHER_FORCED, FREE_RUNNING: the same, then the loss and its gradient for each z.
+    FORWARD: all T steps over the tokens, to the logits. States in `m` before the first are zero.
+    CONTINUE: the same from any states.
+    TEACHER_FORCED: the same from zero, then the loss and its gradient for each z.
+    FREE_RUNNING: the same, with each digit but the first the argmax after the one before.
     GENERATE: greedy digits (B, steps) after prompts (B, P), from zero; `m` is for T = 1.
     One function for all of them, because compiling a parallel loop takes seconds.
     """
@@ -409,11 +447,11 @@ def columns_job(s: Sizes, m: Memory, gradient: np.ndarray, parts: int, index: in
     """`over_columns` for part number `index` of the columns."""
     outlined()
     work, total = workspace_in(m, s), weights_in(gradient, s)
-    panel = 2 * s.width
+    panel, strip = 2 * s.width, at(work.strips, index, 0, 0).start
     start, stop = part(4 * s.padded, parts, index, panel)
-    weight_gradients(s, work, total, start, stop)
+    weight_gradients(s, work, total, strip, start, stop)
     start, stop = part(s.logits, parts, index, panel)
-    output_gradients(s, work, total, start, stop)
+    output_gradients(s, work, total, strip, start, stop)
 
 
 @compiled_parallel
