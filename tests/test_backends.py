@@ -320,25 +320,54 @@ def test_float32_stays_float32_after_a_float64_backend(name: str, odd: Fixture) 
     assert {a.dtype for a in backend.parameters().values()} == {np.dtype("float32")}
 
 
-# A training step that several devices share
+# A batch that several devices share
+
+
+@pytest.fixture(scope="module")
+def shared() -> tuple[Fixture, dict[int, Backend]]:
+    """JAX on one device and on two, and 65 rows: more than the ladder has, and no even number."""
+    pytest.importorskip("jax")
+    fixture, make = Fixture("shared", 65, 3, 8, 2), factory("jax")
+    backends = {n: make(fixture.options(Options(threads=n))) for n in (1, 2)}
+    if len(backends[2].stage(fixture.tokens(1)[0]).parts) < 2:
+        pytest.skip("JAX has one CPU device here")
+    return fixture, backends
 
 
 @pytest.mark.parametrize("free_running", [False, True])
-def test_jax_devices_share_a_step_in_unequal_parts(free_running: bool) -> None:
-    """65 rows: more than the ladder's fixtures have, and no even number."""
-    pytest.importorskip("jax")
-    make = factory("jax")
-    fixture = Fixture("shared", 65, 3, 8, 2)
+def test_jax_devices_share_a_step_in_unequal_parts(
+    shared: tuple[Fixture, dict[int, Backend]], free_running: bool
+) -> None:
+    fixture, backends = shared
     losses, after = {}, {}
-    for threads in (1, 2):
-        backend = make(fixture.options(Options(threads=threads)))
+    for count, backend in backends.items():
         backend.load(fixture.parameters("float32"))
         batches = [(backend.stage(s[:, :-1]), backend.stage(s[:, 1:])) for s in fixture.tokens(3)]
-        if threads == 2 and len(batches[0][0].parts) < 2:
-            pytest.skip("JAX has one CPU device here")
         steps = [backend.train_step(*batch, free_running) for batch in batches]
-        losses[threads] = [float(backend.fetch(loss)) for loss in steps]
-        after[threads] = backend.parameters()
+        losses[count] = [float(backend.fetch(loss)) for loss in steps]
+        after[count] = backend.parameters()
     assert losses[1] == pytest.approx(losses[2], rel=1e-6)
     for name, array in after[1].items():
         np.testing.assert_allclose(after[2][name], array, rtol=1e-4, atol=1e-6)
+
+
+def test_jax_devices_share_a_pass_and_its_gradients(
+    shared: tuple[Fixture, dict[int, Backend]],
+) -> None:
+    fixture, backends = shared
+    first, second = fixture.tokens(2)
+    results = {}
+    for count, backend in backends.items():
+        backend.load(fixture.parameters("float32"))
+        x, y = backend.stage(first[:, :-1]), backend.stage(second[:, :-1])
+        _, state = backend.forward(x)
+        on_host = tuple(backend.fetch(array) for array in state)
+        assert on_host[0].shape == (2, 65, 8)
+        again = [backend.forward(y, given)[0] for given in (state, on_host)]
+        loss, gradients = backend.loss_and_gradients(x, y)
+        backend.train_step(x, y)
+        moved, _ = backend.forward(x)
+        arrays = *again, *on_host, loss, *gradients.values(), moved
+        results[count] = [backend.fetch(array) for array in arrays]
+    for one, two in zip(results[1], results[2], strict=True):
+        np.testing.assert_allclose(two, one, rtol=1e-4, atol=1e-6)

@@ -1,7 +1,7 @@
 """The JAX backend: the model and the optimiser behind lstmbench's interface."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from importlib.metadata import version
@@ -14,9 +14,9 @@ from lstmbench import Backend, Options, Parameters, State
 from lstmbench_jax import model, training
 from lstmbench_jax.optimiser import initial_state
 
-# A training step is shared out among JAX's CPU devices, one a core, where that is faster: with
-# fewer rows for each, dispatch costs more than it gains; with more hidden units, XLA's products
-# use several cores by themselves and copying the weights takes too long. See docs/backends.md.
+# A call is shared out among JAX's CPU devices, one a core, where that is faster: with fewer rows
+# for each, dispatch costs more than it gains; with more hidden units, XLA's products use several
+# cores by themselves and copying the weights takes too long. See docs/backends.md.
 LEAST_ROWS = 32
 MOST_HIDDEN = 128
 
@@ -37,6 +37,13 @@ class Staged(NamedTuple):
 
     whole: jax.Array
     parts: tuple[jax.Array, ...]
+
+
+class Shared(NamedTuple):
+    """An array of which each device has some rows, in order; rows are counted along `axis`."""
+
+    parts: tuple[jax.Array, ...]
+    axis: int
 
 
 class JaxBackend(Backend):
@@ -65,7 +72,7 @@ class JaxBackend(Backend):
             "jax": version("jax"),
             "jaxlib": version("jaxlib"),
             "path": f"XLA on {self._device.device_kind}: lax.scan, hand-written backward pass; "
-            f"steps shared among up to {len(self._devices)} devices",
+            f"batches shared among up to {len(self._devices)} devices",
         }
 
     def load(self, parameters: Parameters) -> None:
@@ -76,8 +83,7 @@ class JaxBackend(Backend):
             )
             arrays = model.transpose_weights(arrays)
             state = training.Training(arrays, initial_state(arrays))
-            self._training: training.Training = self._put(state)
-        self._latest: Any = self._training
+            self._move_to(self._put(state))
         shapes = {name: array.shape for name, array in parameters.items()}
         if shapes != self._shapes:
             self._executables.clear()
@@ -86,6 +92,11 @@ class JaxBackend(Backend):
     def _put(self, arrays: Any, device: jax.Device | None = None) -> Any:
         """Copy to the device, always: a CPU "device" may else share memory that donation reuses."""
         return jax.device_put(arrays, device or self._device, may_alias=False)
+
+    def _move_to(self, state: training.Training) -> None:
+        self._training = state
+        self._latest: Any = state
+        self._copies = {self._device: state.parameters}
 
     def parameters(self) -> dict[str, np.ndarray]:
         arrays = model.transpose_weights(self._training.parameters)
@@ -98,7 +109,7 @@ class JaxBackend(Backend):
                 self._update_executable(self._slopes(tokens, tokens, free_running))
             else:
                 self._train_executable(tokens, tokens, free_running)
-        self._executable(model.forward, self._training.parameters, tokens.whole)
+        self.forward(tokens)
 
     def stage(self, tokens: np.ndarray) -> Staged:
         count = min(len(self._devices), len(tokens) // LEAST_ROWS)
@@ -106,12 +117,22 @@ class JaxBackend(Backend):
         return Staged(self._put(tokens), tuple(map(self._put, rows, self._devices)))
 
     def forward(self, inputs: Staged, state: State | None = None) -> tuple[Any, State]:
-        logits, after = self._run(model.forward, inputs.whole, *(state or ()))
-        return logits, after
+        if not self._shares(inputs):
+            logits, after = self._run(model.forward, inputs.whole, *(state or ()))
+            return logits, after
+        states = [self._share(array, len(inputs.parts)) for array in state or ()]
+        self._latest = self._on_devices(model.forward, inputs.parts, *states)
+        hidden, cell = (tuple(after[n] for _, after in self._latest) for n in (0, 1))
+        logits = tuple(logits for logits, _ in self._latest)
+        return Shared(logits, 0), (Shared(hidden, 1), Shared(cell, 1))
 
     def loss_and_gradients(self, inputs: Staged, targets: Staged) -> tuple[Any, dict[str, Any]]:
-        function = model.canonical_loss_and_gradients
-        loss, gradients = self._run(function, inputs.whole, targets.whole)
+        if self._shares(inputs):
+            slopes = self._slopes(inputs, targets, free_running=False)
+            loss, gradients = self._run(training.canonical_gradients, *slopes)
+        else:
+            function = model.canonical_loss_and_gradients
+            loss, gradients = self._run(function, inputs.whole, targets.whole)
         return loss, {name: gradients[name] for name in self._names}  # jax sorts names
 
     def train_step(self, inputs: Staged, targets: Staged, free_running: bool = False) -> Any:
@@ -121,13 +142,16 @@ class JaxBackend(Backend):
         else:
             step = self._train_executable(inputs, targets, free_running)
             self._latest = step(self._training, inputs.whole, targets.whole)
-        loss, self._training = self._latest
+        loss, moved = self._latest
+        self._move_to(moved)
         return loss
 
     def generate(self, prompts: Staged, steps: int) -> Any:
         return self._run(model.generate, prompts.whole, steps=steps)
 
     def fetch(self, array: Any) -> np.ndarray:
+        if isinstance(array, Shared):
+            return np.concatenate(array.parts, axis=array.axis)
         return np.asarray(array.whole if isinstance(array, Staged) else array)
 
     def synchronize(self) -> None:
@@ -136,8 +160,28 @@ class JaxBackend(Backend):
             array.block_until_ready()
 
     def _shares(self, inputs: Staged) -> bool:
-        """Whether a training step is shared out among devices."""
+        """Whether the batch is shared out among devices."""
         return bool(inputs.parts) and self._shapes["linear.weight"][1] <= MOST_HIDDEN
+
+    def _share(self, state: Any, count: int) -> Sequence[jax.Array]:
+        """A state (L, B, H) in `count` parts, one on each device."""
+        if isinstance(state, Shared) and len(state.parts) == count:
+            return state.parts
+        rows = np.array_split(self.fetch(state), count, axis=1)
+        return list(map(self._put, rows, self._devices))
+
+    def _on_devices(
+        self, function: Callable[..., Any], *arrays: Sequence[jax.Array], **static: Any
+    ) -> list[Any]:
+        """What `function` makes of the parameters and of each device's part of `arrays`, there."""
+        results = []
+        for device, *given in zip(self._devices, *arrays, strict=False):
+            if device not in self._copies:
+                self._copies[device] = self._put(self._training.parameters, device)
+            parameters = self._copies[device]
+            executable = self._executable(function, parameters, *given, **static)
+            results.append(executable(parameters, *given))
+        return results
 
     def _slopes(self, inputs: Staged, targets: Staged, free_running: bool) -> list[jax.Array]:
         """Each device's share of loss and gradients, brought to the first device.
@@ -145,21 +189,9 @@ class JaxBackend(Backend):
         Not by a collective: its executables wait for each other, in a pool of few threads, where
         they have been seen to wait for ever.
         """
-        slopes = []
-        for device, x, y in zip(self._devices, inputs.parts, targets.parts, strict=False):
-            parameters = self._training.parameters
-            if device != self._device:
-                parameters = self._put(parameters, device)
-            executable = self._executable(
-                training.slope,
-                parameters,
-                x,
-                y,
-                free_running=free_running,
-                share=len(x) / len(inputs.whole),
-            )
-            slopes.append(jax.device_put(executable(parameters, x, y), self._device))
-        return slopes
+        parts, batch = (inputs.parts, targets.parts), len(inputs.whole)
+        slopes = self._on_devices(training.slope, *parts, free_running=free_running, batch=batch)
+        return [jax.device_put(slope, self._device) for slope in slopes]
 
     def _update_executable(self, slopes: list[jax.Array]) -> Any:
         return self._executable(

@@ -1,5 +1,6 @@
 """One training step as pure functions: of a whole batch, or of shares of it and from them."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
@@ -31,16 +32,32 @@ def slope(
     inputs: jax.Array,
     targets: jax.Array,
     free_running: bool,
-    share: float,
+    batch: int,
 ) -> jax.Array:
     """Gradients and loss of some rows as one vector (n + 1,), times their share of the batch."""
     loss, gradients = model.loss_and_gradients(parameters, inputs, targets, free_running)
-    return share * ravel_pytree((gradients, loss))[0]
+    return len(inputs) / batch * ravel_pytree((gradients, loss))[0]
+
+
+def loss_and_gradients(
+    parameters: model.Arrays, slopes: Sequence[jax.Array]
+) -> tuple[jax.Array, model.Arrays]:
+    """Of the whole batch, from the slopes of all rows; `parameters` only lend their shapes."""
+    _, unravel = ravel_pytree((parameters, slopes[0][0]))
+    gradients, loss = unravel(sum(slopes[1:], slopes[0]))
+    return loss, gradients
+
+
+def canonical_gradients(
+    parameters: model.Arrays, *slopes: jax.Array
+) -> tuple[jax.Array, model.Arrays]:
+    """`loss_and_gradients` with the gradients in the canonical layout."""
+    loss, gradients = loss_and_gradients(parameters, slopes)
+    return loss, model.transpose_weights(gradients)
 
 
 def update(training: Training, *slopes: jax.Array, options: Options) -> tuple[jax.Array, Training]:
     """`step`, from the slopes of all rows."""
     parameters, adam = training
-    _, unravel = ravel_pytree((parameters, slopes[0][0]))
-    gradients, loss = unravel(sum(slopes[1:], slopes[0]))
+    loss, gradients = loss_and_gradients(parameters, slopes)
     return loss, Training(*adam_step(parameters, gradients, adam, options))
