@@ -55,7 +55,7 @@ SWEEP: tuple[dict[str, Any], ...] = (
 )
 """What each shape of a sweep changes of the settings given: one thing to its ends, then two."""
 CLIFF = 1 / 3
-SETTINGS = ("batch", "hidden", "seq_len", "layers", "dtype", "threads")
+SETTINGS = ("batch", "hidden", "seq_len", "layers", "dtype", "device", "threads")
 
 
 @dataclass
@@ -284,7 +284,7 @@ def shapes_of(given: dict[str, Any], sweep: bool) -> dict[str, dict[str, Any]]:
 def settings_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """The settings that may be chosen here; lstmbench checks their values."""
     for name in reversed(SETTINGS):
-        kind = str if name == "dtype" else int
+        kind = str if name in ("dtype", "device") else int
         option = f"--{name.replace('_', '-')}"
         command = click.option(option, name, type=kind, help="As of lstmbench run.")(command)
     return command

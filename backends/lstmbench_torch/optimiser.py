@@ -3,13 +3,16 @@
 from collections.abc import Iterable
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from lstmbench import Options
 
 
 class Adam:
-    """torch.optim.Adam, fused into one kernel, after clipping to the global norm."""
+    """torch.optim.Adam, fused into one kernel, after clipping to the global norm.
+
+    Its state stays where it is in memory, as CUDA graphs need.
+    """
 
     def __init__(self, parameters: Iterable[nn.Parameter], options: Options) -> None:
         self.parameters = list(parameters)
@@ -20,7 +23,21 @@ class Adam:
             betas=(options.beta1, options.beta2),
             eps=options.epsilon,
             fused=True,
+            capturable=self.parameters[0].is_cuda,
         )
+        # PyTorch makes the state in the first step; one along zero gradients moves nothing.
+        for parameter in self.parameters:
+            parameter.grad = torch.zeros_like(parameter)
+        self.step()
+        self.reset()
+
+    def state(self) -> list[Tensor]:
+        """Moments and numbers of steps."""
+        return [tensor for of_one in self.adam.state.values() for tensor in of_one.values()]
+
+    def reset(self) -> None:
+        """Forget all steps."""
+        torch._foreach_zero_(self.state())
 
     def step(self) -> None:
         """Clip the gradients held by the parameters, move the parameters, drop the gradients."""

@@ -23,12 +23,24 @@ class Peer:
 
 PEERS = (
     Peer(
-        BackendInfo("torch-plain", "lstmbench_peers.pytorch:PlainTorch", ("torch",), "torch"),
+        BackendInfo(
+            "torch-plain",
+            "lstmbench_peers.pytorch:PlainTorch",
+            ("torch",),
+            "torch",
+            devices=("cpu", "cuda"),
+        ),
         "nn.LSTM(batch_first), Adam and clip_grad_norm_ as they come; the second bias of each "
         "layer is frozen at zero. clip_grad_norm_ divides by (norm + 1e-6), not by the norm.",
     ),
     Peer(
-        BackendInfo("flax-plain", "lstmbench_peers.flax_nnx:PlainFlax", ("flax", "optax"), "peers"),
+        BackendInfo(
+            "flax-plain",
+            "lstmbench_peers.flax_nnx:PlainFlax",
+            ("flax", "optax"),
+            "peers",
+            devices=("cpu", "cuda"),
+        ),
         "nnx.RNN over nnx.OptimizedLSTMCell, optax's clip_by_global_norm and adam, nnx.jit.",
     ),
     Peer(

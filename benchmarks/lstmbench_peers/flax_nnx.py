@@ -52,7 +52,9 @@ class PlainFlax(Backend):
     def __init__(self, options: Options) -> None:
         super().__init__(options)
         jax.config.update("jax_enable_x64", options.dtype == "float64")
-
+        jax.config.update("jax_platforms", options.device)
+        precision = "default" if options.tf32 else "highest"
+        jax.config.update("jax_default_matmul_precision", precision)
         self.sizes = 0, 0
 
     def load(self, parameters: Parameters) -> None:

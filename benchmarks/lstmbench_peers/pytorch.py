@@ -28,13 +28,19 @@ class PlainTorch(Backend):
     def __init__(self, options: Options) -> None:
         super().__init__(options)
         torch.set_num_threads(options.threads)
+        torch.backends.cuda.matmul.allow_tf32 = options.tf32
+        torch.backends.cudnn.allow_tf32 = options.tf32
+
+    @classmethod
+    def devices(cls) -> tuple[str, ...]:
+        return ("cuda", "cpu") if torch.cuda.is_available() else ("cpu",)
 
     def load(self, parameters: Parameters) -> None:
         o = self.options
         layers = sum(name.endswith("weight_hh") for name in parameters)
         self.names = {name: _torch_name(name) for name in parameters}
         network = Network(parameters["linear.weight"].shape[1], layers)
-        self.network = network.to(getattr(torch, o.dtype))
+        self.network = network.to(o.device, getattr(torch, o.dtype))
         with torch.no_grad():
             for name, parameter in self.network.named_parameters():
                 if "bias_hh" in name:
@@ -47,10 +53,10 @@ class PlainTorch(Backend):
 
     def parameters(self) -> dict[str, np.ndarray]:
         own = self.network.state_dict()
-        return {name: own[theirs].numpy().copy() for name, theirs in self.names.items()}
+        return {name: self.fetch(own[theirs]).copy() for name, theirs in self.names.items()}
 
     def stage(self, tokens: np.ndarray) -> Tensor:
-        return torch.tensor(tokens, dtype=torch.int64)
+        return torch.tensor(tokens, dtype=torch.int64, device=self.options.device)
 
     @torch.inference_mode()
     def forward(self, inputs: Tensor, state: State | None = None) -> tuple[Any, State]:
@@ -76,6 +82,13 @@ class PlainTorch(Backend):
             logits, state = self.network(digits[-1], state)
             digits.append(logits.argmax(-1))
         return torch.cat(digits, dim=1)
+
+    def fetch(self, array: Any) -> np.ndarray:
+        return array.cpu().numpy() if isinstance(array, Tensor) else np.asarray(array)
+
+    def synchronize(self) -> None:
+        if self.options.device == "cuda":
+            torch.cuda.synchronize()
 
 
 def _torch_name(name: str) -> str:

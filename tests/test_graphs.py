@@ -1,0 +1,161 @@
+"""The torch backend's CUDA graphs, on the CPU: each operation is recorded and run again.
+
+What this stands in for is the recording alone: replays know only the tensors of the capture, and
+nothing may ask for a number on the host. Streams and memory pools have no part in it.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from lstmbench_numpy.backend import NumpyBackend
+
+from lstmbench import Options, parity
+from lstmbench.parity import Fixture
+
+torch = pytest.importorskip("torch")
+from lstmbench_torch import graphs  # noqa: E402  # they import torch
+from lstmbench_torch.backend import TorchBackend  # noqa: E402
+from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
+
+
+class Tape(TorchDispatchMode):  # type: ignore[misc]  # torch is not imported by name
+    """Operations in the order of their calls, and what the tensors held that they wrote to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[tuple[Callable[..., Any], Any, Any, Any, bool]] = []
+        self.before: dict[int, tuple[Any, Any]] = {}
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is torch.ops.aten._local_scalar_dense.default:
+            raise RuntimeError("operation not permitted when stream is capturing")
+        for argument, value in zip(func._schema.arguments, args, strict=False):
+            if argument.alias_info and argument.alias_info.is_write:
+                for tensor in tensors_in(value):
+                    self.before.setdefault(id(tensor), (tensor, tensor.clone()))
+        results = func(*args, **(kwargs or {}))
+        self.calls.append((func, args, kwargs or {}, results, torch.is_grad_enabled()))
+        return results
+
+
+def tensors_in(value: Any) -> list[Any]:
+    values = value if isinstance(value, list | tuple) else [value]
+    return [x for x in values if isinstance(x, torch.Tensor)]
+
+
+class Graph:
+    """What `torch.cuda.CUDAGraph` is to the backend."""
+
+    def __init__(self) -> None:
+        self.tape = Tape()
+        self.replays = 0
+
+    def replay(self) -> None:
+        self.replays += 1
+        with torch._C._AutoDispatchBelowAutograd():
+            for func, args, kwargs, results, differentiated in self.tape.calls:
+                with torch.set_grad_enabled(differentiated):
+                    again = func(*args, **kwargs)
+                with torch.inference_mode():
+                    for old, new in zip(tensors_in(results), tensors_in(again), strict=True):
+                        if old.data_ptr() != new.data_ptr():
+                            old.copy_(new)
+
+
+@contextmanager
+def capture(graph: Graph, pool: None, stream: Any) -> Iterator[None]:
+    with graph.tape:
+        yield
+    with torch.no_grad():  # a capture runs nothing
+        for tensor, before in graph.tape.before.values():
+            tensor.copy_(before)
+
+
+class Replaying(TorchBackend):
+    """The backend as it is on a GPU, but for the GPU."""
+
+    def load(self, parameters: Any) -> None:
+        super().load(parameters)
+        self.graphs = self.graphs or graphs.Graphs()
+
+
+@pytest.fixture
+def recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = SimpleNamespace(wait_stream=lambda other: None)
+    cuda = SimpleNamespace(
+        Stream=lambda: stream,
+        CUDAGraph=Graph,
+        current_stream=lambda: stream,
+        graph=capture,
+        graph_pool_handle=lambda: None,
+        stream=lambda stream: nullcontext(),
+    )
+    monkeypatch.setattr(graphs, "cuda", cuda)
+
+
+def everything(backend: TorchBackend, fixture: Fixture) -> list[np.ndarray]:
+    """What each method says, called with one digits and then with others, trained and reloaded."""
+    said = []
+    for draw in (0, 1):
+        backend.load(fixture.parameters("float32", draw))
+        state = None
+        for sequences in fixture.tokens(4):
+            x, y = backend.stage(sequences[:, :-1]), backend.stage(sequences[:, 1:])
+            logits, state = backend.forward(x, state)
+            loss, gradients = backend.loss_and_gradients(x, y)
+            steps = [backend.train_step(x, y, free_running) for free_running in (False, True)]
+            digits = backend.generate(x[:2], 7)
+            results = logits, *state, loss, *gradients.values(), *steps, digits
+            said += [backend.fetch(array) for array in results]
+        said += backend.parameters().values()
+    return said
+
+
+@pytest.mark.usefixtures("recorded")
+@pytest.mark.parametrize("compiled", [False, True])
+def test_replays_say_what_calls_say(compiled: bool) -> None:
+    fixture = parity.FIXTURES["odd"]
+    options = fixture.options(Options(threads=1))
+    called, replayed = TorchBackend(options), Replaying(options)
+    if compiled:
+        replayed.load(fixture.parameters("float32"))
+        replayed.compile(fixture.batch, fixture.length)
+    said = everything(called, fixture), everything(replayed, fixture)
+    for expected, seen in zip(*said, strict=True):
+        np.testing.assert_array_equal(seen, expected)
+    assert replayed.graphs
+    counts = [captured.graph.replays for captured in replayed.graphs._captured.values()]
+    assert min(counts) >= 1
+
+
+@pytest.mark.usefixtures("recorded")
+def test_compiling_leaves_no_trace_of_what_it_ran() -> None:
+    fixture = parity.FIXTURES["odd"]
+    backend = Replaying(fixture.options(Options(threads=1)))
+    backend.load(fixture.parameters("float32"))
+    backend.compile(fixture.batch, fixture.length)
+    for name, array in fixture.parameters("float32").items():
+        np.testing.assert_array_equal(backend.parameters()[name], array)
+    assert not any(state.any() for state in backend.adam.state())
+
+
+@pytest.mark.usefixtures("recorded")
+@pytest.mark.parametrize("name", parity.FIXTURES)
+def test_replays_agree_on_every_rung(name: str) -> None:
+    options = Options(threads=1)
+    expected = parity.reference(NumpyBackend, options, parity.FIXTURES[name])
+    for truth, seen in zip(
+        expected, parity.observe(Replaying, options, parity.FIXTURES[name]), strict=True
+    ):
+        assert not seen.error
+        assert parity.compare(truth, seen.arrays).agrees, seen.rung
+
+
+@pytest.mark.usefixtures("recorded")
+def test_a_number_asked_for_on_the_host_is_refused_while_capturing() -> None:
+    with pytest.raises(RuntimeError, match="not permitted"):
+        graphs.Graphs()(lambda x: (x * x.sum().item(),), torch.ones(2))
