@@ -3,7 +3,7 @@
 Arrays are time-major; P is the padded hidden size, S = P + one vector the distance between rows
 of hidden units (4P + one vector between rows of gates), which keeps rows from competing for the
 same few sets of the cache. A pass runs all layers at each step, so that the same code serves
-given inputs and the model's own.
+given inputs and the model's own; one over a small batch with given inputs, layer by layer.
 
 Formulas: `lstmbench.parameters`; their gradients: Werbos, https://doi.org/10.1109/5.58337.
 """
@@ -41,6 +41,9 @@ from lstmbench_numba.weights import Sizes, Transposes, Weights, transposes_in, w
 DEPTH = 128
 # A product of fewer rows than these waits for the matrix to be read.
 FEW_ROWS = 4
+# Batches of up to so many rows gain from a layer's input products being one, for which a matrix
+# is read once; with more rows z is no longer in the cache when the recurrent product is added.
+MOST_ROWS = 32
 
 CONTINUE, FORWARD, TEACHER_FORCED, FREE_RUNNING, GENERATE = range(5)
 
@@ -173,6 +176,68 @@ def feed(weights: Weights, tokens: np.ndarray, out: Block, t: int, start: int, s
 
 
 @compiled
+def input_product(
+    s: Sizes,
+    weights: Weights,
+    work: Workspace,
+    n: int,
+    step: int,
+    steps: int,
+    rows: int,
+    start: int,
+) -> None:
+    """z = x W_ih^T + b of layer n at `steps` steps from number `step` on, for `rows` of each.
+
+    Of more than one step, all rows of the batch.
+    """
+    outlined()
+    t, after = step % work.gates.steps, (step + 1) % work.hidden.steps
+    z = at(work.gates, n, t, start)
+    if n == 0:
+        for k in range(steps):
+            feed(weights, work.tokens, down(z, k * rows), t + k, start, start + rows)
+    else:
+        x, bias = at(work.hidden, n - 1, after, start), Block(row_of(weights.bias, n), 0, 1)
+        below, units = row_of(weights.below, n - 1), s.padded
+        product(x, below, bias, z, steps * rows, units, 4 * units)
+
+
+@compiled
+def layer_forward(
+    s: Sizes,
+    weights: Weights,
+    work: Workspace,
+    n: int,
+    step: int,
+    from_zero: bool,
+    rows: int,
+    start: int,
+) -> None:
+    """Layer n at step number `step`, from z without the recurrent product to h."""
+    outlined()
+    units, t = s.padded, step % work.gates.steps
+    before, after = step % work.hidden.steps, (step + 1) % work.hidden.steps
+    z = at(work.gates, n, t, start)
+    if not from_zero:
+        h = at(work.hidden, n, before, start)
+        product(h, row_of(weights.recurrent, n), z, z, rows, units, 4 * units)
+    c, c_after = at(work.cell, n, before, start), at(work.cell, n, after, start)
+    tanh_c, h_after = at(work.tanh_cell, n, t, start), at(work.hidden, n, after, start)
+    cell_forward(z, c, c_after, tanh_c, h_after, rows, units)
+
+
+@compiled
+def output_product(
+    s: Sizes, weights: Weights, work: Workspace, step: int, steps: int, rows: int, start: int
+) -> None:
+    """Logits, as `input_product` has it."""
+    t, after = step % work.gates.steps, (step + 1) % work.hidden.steps
+    h, logits = at(work.hidden, s.layers - 1, after, start), at(work.logits, 0, t, start)
+    bias = Block(weights.output_bias.start, 0, 1)
+    product(h, weights.output.start, bias, logits, steps * rows, s.padded, s.logits)
+
+
+@compiled
 def step_forward(
     s: Sizes,
     weights: Weights,
@@ -187,24 +252,11 @@ def step_forward(
     Where `work` holds fewer steps, each one takes the place of an earlier one.
     """
     outlined()
-    length, rows, units = work.gates.steps, stop - start, s.padded
-    t, before, after = step % length, step % (length + 1), (step + 1) % (length + 1)
+    rows = stop - start
     for n in range(s.layers):
-        z = at(work.gates, n, t, start)
-        if n == 0:
-            feed(weights, work.tokens, z, t, start, stop)
-        else:
-            x, bias = at(work.hidden, n - 1, after, start), Block(row_of(weights.bias, n), 0, 1)
-            product(x, row_of(weights.below, n - 1), bias, z, rows, units, 4 * units)
-        if not from_zero:
-            h = at(work.hidden, n, before, start)
-            product(h, row_of(weights.recurrent, n), z, z, rows, units, 4 * units)
-        c, c_after = at(work.cell, n, before, start), at(work.cell, n, after, start)
-        tanh_c, h_after = at(work.tanh_cell, n, t, start), at(work.hidden, n, after, start)
-        cell_forward(z, c, c_after, tanh_c, h_after, rows, units)
-    h = at(work.hidden, s.layers - 1, after, start)
-    logits, bias = at(work.logits, 0, t, start), Block(weights.output_bias.start, 0, 1)
-    product(h, weights.output.start, bias, logits, rows, units, s.logits)
+        input_product(s, weights, work, n, step, 1, rows, start)
+        layer_forward(s, weights, work, n, step, from_zero, rows, start)
+    output_product(s, weights, work, step, 1, rows, start)
 
 
 @compiled
@@ -217,13 +269,24 @@ def answer(s: Sizes, work: Workspace, t: int, row: int) -> int:
 def pass_forward(
     s: Sizes, weights: Weights, work: Workspace, job: int, start: int, stop: int
 ) -> None:
-    """All T steps for rows [start, stop)."""
+    """All T steps for rows [start, stop).
+
+    Of a small batch, where all inputs are known and all rows are here, layer by layer.
+    """
     outlined()
-    for t in range(work.gates.steps):
+    length, rows, from_zero = work.gates.steps, stop - start, job != CONTINUE
+    if job != FREE_RUNNING and rows == work.gates.rows <= MOST_ROWS:
+        for n in range(s.layers):
+            input_product(s, weights, work, n, 0, length, rows, start)
+            for t in range(length):
+                layer_forward(s, weights, work, n, t, t == 0 and from_zero, rows, start)
+        output_product(s, weights, work, 0, length, rows, start)
+        return
+    for t in range(length):
         if job == FREE_RUNNING and t:
             for row in range(start, stop):
                 work.tokens[t, row] = answer(s, work, t - 1, row)
-        step_forward(s, weights, work, t, t == 0 and job != CONTINUE, start, stop)
+        step_forward(s, weights, work, t, t == 0 and from_zero, start, stop)
 
 
 @compiled
