@@ -25,6 +25,7 @@ from lstmbench.interface import (
 if TYPE_CHECKING:
     import pandas
 
+    from lstmbench.allocator import keep_freed_memory
     from lstmbench.parameters import random_generator, views
     from lstmbench.rules import NoisyRule, uniforms
 
@@ -43,6 +44,7 @@ __all__ = [
     "TaskInfo",
     "UsageError",
     "hookimpl",
+    "keep_freed_memory",
     "load",
     "random_generator",
     "uniforms",
@@ -52,6 +54,7 @@ __all__ = [
 
 _ON_DEMAND = {
     "NoisyRule": "rules",
+    "keep_freed_memory": "allocator",
     "random_generator": "parameters",
     "uniforms": "rules",
     "views": "parameters",

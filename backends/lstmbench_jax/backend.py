@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from lstmbench import Backend, Options, Parameters, State
+from lstmbench import Backend, Options, Parameters, State, keep_freed_memory
 from lstmbench_jax import model, training
 from lstmbench_jax.optimiser import initial_state
 
@@ -51,6 +51,10 @@ class JaxBackend(Backend):
 
     def __init__(self, options: Options) -> None:
         super().__init__(options)
+        keep_freed_memory()
+        if options.threads == 1:
+            # Else a thread of XLA's own takes the memory, which has no room for large blocks.
+            jax.config.update("jax_cpu_enable_async_dispatch", False)  # type: ignore[no-untyped-call]
         if options.dtype == "float64":
             jax.config.update("jax_enable_x64", True)  # type: ignore[no-untyped-call]  # so in jax
         devices = jax.devices(options.device)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from lstmbench import Backend, Options, Parameters, State
+from lstmbench import Backend, Options, Parameters, State, keep_freed_memory
 from lstmbench_torch.graphs import Function, Graphs
 from lstmbench_torch.model import Network
 from lstmbench_torch.optimiser import Adam
@@ -18,6 +18,7 @@ class TorchBackend(Backend):
 
     def __init__(self, options: Options) -> None:
         super().__init__(options)
+        keep_freed_memory()
         torch.set_num_threads(options.threads)
         torch.backends.cuda.matmul.allow_tf32 = options.tf32
         torch.backends.cudnn.allow_tf32 = options.tf32  # PyTorch's own default is True
@@ -59,7 +60,7 @@ class TorchBackend(Backend):
         return torch.tensor(tokens.T, dtype=torch.int64, device=self.device)
 
     def compile(self, batch: int, length: int) -> None:
-        """Capture the graphs of all calls; what training moves is put back."""
+        """Capture a pass and both kinds of training step; what training moves is put back."""
         if self.graphs is None:
             return
         tokens = self.stage(np.zeros((batch, length), np.uint8))
