@@ -320,6 +320,19 @@ def test_float32_stays_float32_after_a_float64_backend(name: str, odd: Fixture) 
     assert {a.dtype for a in backend.parameters().values()} == {np.dtype("float32")}
 
 
+@each_backend
+def test_the_order_of_the_parameters_means_nothing(name: str, odd: Fixture) -> None:
+    backend = factory(name)(odd.options(Options(threads=1)))
+    x = odd.tokens(1)[0]
+    seen = []
+    for order in (list, reversed):
+        backend.load(dict(order(list(odd.parameters("float32").items()))))
+        _, gradients = backend.loss_and_gradients(backend.stage(x[:, :-1]), backend.stage(x[:, 1:]))
+        seen.append({name: backend.fetch(array) for name, array in gradients.items()})
+    for name, array in seen[0].items():
+        np.testing.assert_allclose(seen[1][name], array, rtol=1e-4, atol=1e-7)
+
+
 # A batch that several devices share
 
 

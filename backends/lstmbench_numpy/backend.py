@@ -29,7 +29,8 @@ class NumpyBackend(Backend):
             self._parameters = views(self._flat, layout)
             self._gradients = views(self._gradient, layout)
             self._networks: dict[tuple[int, int], Network] = {}
-        np.concatenate([a.ravel() for a in parameters.values()], out=self._flat)
+        for name, array in self._parameters.items():
+            array[...] = parameters[name]
         self._adam = Adam(self._flat.size, self.options)
 
     def parameters(self) -> dict[str, np.ndarray]:

@@ -82,7 +82,7 @@ class TorchBackend(Backend):
 
     def loss_and_gradients(self, inputs: Tensor, targets: Tensor) -> tuple[Any, dict[str, Any]]:
         loss, *gradients = self._run(self._loss_and_gradients, inputs, targets)
-        return loss, dict(zip(self._shapes, gradients, strict=True))
+        return loss, dict(zip(self.network.canonical(), gradients, strict=True))
 
     def train_step(self, inputs: Tensor, targets: Tensor, free_running: bool = False) -> Tensor:
         (loss,) = self._run(self._train_step, inputs, targets, free_running=free_running)
