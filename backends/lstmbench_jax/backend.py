@@ -108,17 +108,22 @@ class JaxBackend(Backend):
 
     def compile(self, batch: int, length: int) -> None:
         tokens = self.stage(np.zeros((batch, length), np.uint8))
-        for free_running in (False, True):
-            if self._shares(tokens):
+        if self._shares(tokens):
+            for free_running in (False, True):
                 self._update_executable(self._slopes(tokens, tokens, free_running))
-            else:
+            self._on_devices(model.forward, tokens.parts)
+        else:
+            for free_running in (False, True):
                 self._train_executable(tokens, tokens, free_running)
-        self.forward(tokens)
+            self._executable(model.forward, self._training.parameters, tokens.whole)
 
     def stage(self, tokens: np.ndarray) -> Staged:
         count = min(len(self._devices), len(tokens) // LEAST_ROWS)
-        rows = np.array_split(tokens, count) if count > 1 else []
-        return Staged(self._put(tokens), tuple(map(self._put, rows, self._devices)))
+        return Staged(self._put(tokens), self._split(tokens, count, 0) if count > 1 else ())
+
+    def _split(self, array: np.ndarray, count: int, axis: int) -> tuple[jax.Array, ...]:
+        """`count` parts of the rows along `axis`, one on each device."""
+        return tuple(map(self._put, np.array_split(array, count, axis), self._devices))
 
     def forward(self, inputs: Staged, state: State | None = None) -> tuple[Any, State]:
         if not self._shares(inputs):
@@ -167,12 +172,11 @@ class JaxBackend(Backend):
         """Whether the batch is shared out among devices."""
         return bool(inputs.parts) and self._shapes["linear.weight"][1] <= MOST_HIDDEN
 
-    def _share(self, state: Any, count: int) -> Sequence[jax.Array]:
+    def _share(self, state: Any, count: int) -> tuple[jax.Array, ...]:
         """A state (L, B, H) in `count` parts, one on each device."""
-        if isinstance(state, Shared) and len(state.parts) == count:
+        if isinstance(state, Shared):
             return state.parts
-        rows = np.array_split(self.fetch(state), count, axis=1)
-        return list(map(self._put, rows, self._devices))
+        return self._split(self.fetch(state), count, 1)
 
     def _on_devices(
         self, function: Callable[..., Any], *arrays: Sequence[jax.Array], **static: Any

@@ -40,12 +40,12 @@ class Graphs:
         if key not in self._captured:
             results = self._call(function, *arguments, **options)
             self._captured[key] = self._capture(function, *arguments, **options)
-            return results
-        captured = self._captured[key]
-        for own, given in zip(captured.arguments, arguments, strict=True):
-            own.copy_(given)
-        captured.graph.replay()
-        return tuple(x.clone() for x in captured.results)
+        else:
+            graph, own, results = self._captured[key]
+            for argument, given in zip(own, arguments, strict=True):
+                argument.copy_(given)
+            graph.replay()
+        return tuple(x.clone() for x in results)
 
     def _call(self, function: Function, *arguments: Tensor, **options: int) -> tuple[Tensor, ...]:
         """The call itself, which also loads and sets up all that may not be while capturing."""
@@ -53,7 +53,7 @@ class Graphs:
         with cuda.stream(self._stream):
             results = function(*arguments, **options)
         cuda.current_stream().wait_stream(self._stream)
-        return tuple(x.clone() for x in results)
+        return results
 
     def _capture(self, function: Function, *arguments: Tensor, **options: int) -> Captured:
         graph, own = cuda.CUDAGraph(), [x.clone() for x in arguments]
