@@ -183,19 +183,19 @@ def input_product(
     n: int,
     step: int,
     steps: int,
-    rows: int,
     start: int,
+    stop: int,
 ) -> None:
-    """z = x W_ih^T + b of layer n at `steps` steps from number `step` on, for `rows` of each.
+    """z = x W_ih^T + b of layer n at `steps` steps from number `step` on, rows [start, stop).
 
     Of more than one step, all rows of the batch.
     """
     outlined()
-    t, after = step % work.gates.steps, (step + 1) % work.hidden.steps
+    t, after, rows = step % work.gates.steps, (step + 1) % work.hidden.steps, stop - start
     z = at(work.gates, n, t, start)
     if n == 0:
         for k in range(steps):
-            feed(weights, work.tokens, down(z, k * rows), t + k, start, start + rows)
+            feed(weights, work.tokens, down(z, k * rows), t + k, start, stop)
     else:
         x, bias = at(work.hidden, n - 1, after, start), Block(row_of(weights.bias, n), 0, 1)
         below, units = row_of(weights.below, n - 1), s.padded
@@ -210,12 +210,12 @@ def layer_forward(
     n: int,
     step: int,
     from_zero: bool,
-    rows: int,
     start: int,
+    stop: int,
 ) -> None:
     """Layer n at step number `step`, from z without the recurrent product to h."""
     outlined()
-    units, t = s.padded, step % work.gates.steps
+    rows, units, t = stop - start, s.padded, step % work.gates.steps
     before, after = step % work.hidden.steps, (step + 1) % work.hidden.steps
     z = at(work.gates, n, t, start)
     if not from_zero:
@@ -228,10 +228,10 @@ def layer_forward(
 
 @compiled
 def output_product(
-    s: Sizes, weights: Weights, work: Workspace, step: int, steps: int, rows: int, start: int
+    s: Sizes, weights: Weights, work: Workspace, step: int, steps: int, start: int, stop: int
 ) -> None:
     """Logits, as `input_product` has it."""
-    t, after = step % work.gates.steps, (step + 1) % work.hidden.steps
+    t, after, rows = step % work.gates.steps, (step + 1) % work.hidden.steps, stop - start
     h, logits = at(work.hidden, s.layers - 1, after, start), at(work.logits, 0, t, start)
     bias = Block(weights.output_bias.start, 0, 1)
     product(h, weights.output.start, bias, logits, steps * rows, s.padded, s.logits)
@@ -252,11 +252,10 @@ def step_forward(
     Where `work` holds fewer steps, each one takes the place of an earlier one.
     """
     outlined()
-    rows = stop - start
     for n in range(s.layers):
-        input_product(s, weights, work, n, step, 1, rows, start)
-        layer_forward(s, weights, work, n, step, from_zero, rows, start)
-    output_product(s, weights, work, step, 1, rows, start)
+        input_product(s, weights, work, n, step, 1, start, stop)
+        layer_forward(s, weights, work, n, step, from_zero, start, stop)
+    output_product(s, weights, work, step, 1, start, stop)
 
 
 @compiled
@@ -274,13 +273,13 @@ def pass_forward(
     Of a small batch, where all inputs are known and all rows are here, layer by layer.
     """
     outlined()
-    length, rows, from_zero = work.gates.steps, stop - start, job != CONTINUE
-    if job != FREE_RUNNING and rows == work.gates.rows <= MOST_ROWS:
+    length, from_zero = work.gates.steps, job != CONTINUE
+    if job != FREE_RUNNING and stop - start == work.gates.rows <= MOST_ROWS:
         for n in range(s.layers):
-            input_product(s, weights, work, n, 0, length, rows, start)
+            input_product(s, weights, work, n, 0, length, start, stop)
             for t in range(length):
-                layer_forward(s, weights, work, n, t, t == 0 and from_zero, rows, start)
-        output_product(s, weights, work, 0, length, rows, start)
+                layer_forward(s, weights, work, n, t, t == 0 and from_zero, start, stop)
+        output_product(s, weights, work, 0, length, start, stop)
         return
     for t in range(length):
         if job == FREE_RUNNING and t:
