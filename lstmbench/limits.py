@@ -22,7 +22,8 @@ from lstmbench.parameters import count, shapes
 
 PRODUCT_SIZES = (256, 512, 1024)
 PROBE_SECONDS = 0.1
-PROBE_ROWS = 256
+PROBE_ROWS = (1, 256)
+PROBE_BYTES = 16 << 20  # read by one call, so that what a call costs does not count
 ADAM_PASSES = 6  # weights and two moments, each read and written
 
 
@@ -66,10 +67,10 @@ def bound_seconds(least: Work, machine: Machine) -> tuple[float, float]:
 def measure(launch: int, dtype: str, working_set: int) -> Machine:
     """The best rate of large matrix products, and of going through the working set's bytes.
 
-    Those are copied, read as one stream (a dot product) and read as several, which OpenBLAS shares
-    out among threads (a matrix-vector product). With the threads that this process was started
-    with; the best of many trials, as the limit is what the machine can do, not what it does on
-    average.
+    Those are copied, read as one stream (dot products) and read as several, which OpenBLAS shares
+    out among threads where they are large (matrix-vector products). With the threads that this
+    process was started with; the best of many trials, as the limit is what the machine can do, not
+    what it does on average.
     """
     random = np.random.default_rng(0)
 
@@ -80,16 +81,20 @@ def measure(launch: int, dtype: str, working_set: int) -> Machine:
 
     source = random.random(max(working_set, 8192) // np.dtype(dtype).itemsize).astype(dtype)
     target = np.empty_like(source)
-    halves = np.split(source[: source.size // 2 * 2], 2)
-    matrix = source[: source.size // PROBE_ROWS * PROBE_ROWS].reshape(PROBE_ROWS, -1)
-    vector, answer = np.ones(matrix.shape[1], dtype), np.empty(PROBE_ROWS, dtype)
+
+    def read(rows: int) -> float:
+        width = source.size // (rows + 1)
+        matrix, vector = np.split(source[: (rows + 1) * width], [rows * width])
+        passes = 1 + PROBE_BYTES // source.nbytes
+        matrices = np.broadcast_to(matrix.reshape(rows, width), (passes, rows, width))
+        size = passes * (matrix.nbytes + vector.nbytes)
+        return size / _best(lambda: np.matmul(matrices, vector))
+
     return Machine(
         launch=launch,
         matrix_flops_per_second=max(product(size) for size in PRODUCT_SIZES),
         memory_bytes_per_second=max(
-            2 * source.nbytes / _best(lambda: np.copyto(target, source)),
-            source.nbytes / _best(lambda: np.dot(*halves)),
-            matrix.nbytes / _best(lambda: np.dot(matrix, vector, out=answer)),
+            2 * source.nbytes / _best(lambda: np.copyto(target, source)), *map(read, PROBE_ROWS)
         ),
     )
 

@@ -50,3 +50,10 @@ def test_no_product_beats_the_measured_rate_by_much(dtype: str) -> None:
     a = np.ones((64, 64), dtype)
     seconds = limits._best(lambda: a @ a)
     assert 2 * 64**3 / seconds < 2 * machine.matrix_flops_per_second
+
+
+def test_the_bandwidth_of_a_small_working_set_is_not_the_rate_of_calls() -> None:
+    machine = limits.measure(1, "float32", working_set=8192)
+    half = np.ones(1024, "float32")
+    one_call = 2 * half.nbytes / limits._best(lambda: half @ half)
+    assert machine.memory_bytes_per_second > 1.5 * one_call
