@@ -198,6 +198,18 @@ def test_it_says_what_it_is(name: str) -> None:
     assert description.keys() >= {"path"} and all(description.values())
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_torch_names_the_kernels_that_run(dtype: str, odd: Fixture) -> None:
+    torch = pytest.importorskip("torch")
+    backend = factory("torch")(odd.options(Options(dtype=dtype)))
+    backend.load(odd.parameters(dtype))
+    inputs = backend.stage(odd.tokens(1)[0])
+    with torch.profiler.profile() as profile:
+        backend.forward(inputs)
+    ran = any("mkldnn_rnn" in event.key for event in profile.key_averages())
+    assert ("oneDNN" in backend.describe()["path"]) == ran
+
+
 @each_backend
 def test_ours_can_do_everything(name: str) -> None:
     assert factory(name).capabilities() == set(CAPABILITIES)

@@ -38,7 +38,9 @@ class TorchBackend(Backend):
             result["path"] = f"nn.LSTM, cuDNN, as CUDA graphs, TF32 {tf32}"
         else:
             blas = "MKL" if torch.backends.mkl.is_available() else "native BLAS"
-            result["path"] = f"nn.LSTM eager, ATen with {blas}, fused Adam"
+            onednn = self.dtype == torch.float32 and torch.backends.mkldnn.is_available()
+            kernels = "oneDNN" if onednn else f"ATen with {blas}"
+            result["path"] = f"nn.LSTM eager, {kernels}, fused Adam"
         return result
 
     def load(self, parameters: Parameters) -> None:
