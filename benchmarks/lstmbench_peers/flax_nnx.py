@@ -109,3 +109,6 @@ class PlainFlax(Backend):
             logits, carries = run(self.network, digits[-1], carries)
             digits.append(logits.argmax(-1))
         return jax.numpy.concatenate(digits, axis=1)
+
+    def synchronize(self) -> None:
+        jax.block_until_ready(self.network.linear.bias[...])
