@@ -26,7 +26,7 @@ from lstmbench import UsageError, conformance, ladder, pairing, plugins, store
 from lstmbench.launcher import Bench, WorkerFailed
 from lstmbench.messages import Checked, Failure, Record, Row, Rung, Workload
 from lstmbench.planning import plan
-from lstmbench.report.document import NOTHING, interval
+from lstmbench.report.document import interval
 from lstmbench.report.summary import Line, summarise
 from lstmbench.report.terminal import console
 from lstmbench.settings import from_mapping
@@ -160,12 +160,11 @@ def table(results: list[Result], workload: Workload) -> Table:
     for result in results:
         by_peer = {peer: result.against(peer) for peer in peers}
         for place, (name, line) in enumerate(timed(result, workload).items()):
-            share = line.share_of_bound.get(workload)
             grid.add_row(
                 "" if place else result.name,
                 name,
                 interval(line.seconds[workload], scale),
-                NOTHING if share is None else f"{100 * share:.0f}",
+                interval(line.share_of_bound.get(workload), 100),
                 *(ratio(by_peer[peer][name], workload, peer) for peer in peers),
                 end_section=place == len(timed(result, workload)) - 1,
             )
@@ -247,7 +246,7 @@ def plain(result: Result) -> dict[str, Any]:
                 "description": line.description,
                 "seconds": _plain(line.seconds),
                 "launch_seconds": line.launch_seconds,
-                "share_of_bound": line.share_of_bound,
+                "share_of_bound": _plain(line.share_of_bound),
                 "speed_over": {p: _plain(lines[name].speed_ratio) for p, lines in by_peer.items()},
             }
             for name, line in result.lines.items()

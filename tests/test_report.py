@@ -206,7 +206,9 @@ def test_shares_of_the_bound_are_bound_over_time() -> None:
     one = line(found, BASE)
     operations = 3 * (393216 + 2560) * 640 - 3 * 8 * 128 * 128 * 2 * 64
     expected = operations / 1e11 / one.seconds["train"].value
-    assert one.share_of_bound["train"] == pytest.approx(expected)
+    share, seconds = one.share_of_bound["train"], one.seconds["train"]
+    assert share.value == pytest.approx(expected)
+    assert share.low * seconds.high == pytest.approx(share.high * seconds.low)
     assert one.held_back_by["train"] == ("arithmetic" if expected > 0.5 else "dispatch")
 
 

@@ -65,7 +65,7 @@ def test_a_run_checks_times_and_trains(tmp_path: Path) -> None:
     assert summary.complete
     assert exit_status(summary) == 0
     (line,) = summary.lines
-    assert 0 < line.share_of_bound["train"] < 1
+    assert 0 < line.share_of_bound["train"].value < 1
     assert line.peak_bytes is not None
     assert line.peak_bytes_above_import is not None
     assert line.peak_bytes > line.peak_bytes_above_import >= 0

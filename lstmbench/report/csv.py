@@ -37,7 +37,7 @@ def _row(line: Line, summary: Summary) -> dict[str, Any]:
     for workload, unit in PER_CALL.items():
         speeds |= _estimate(unit, line.seconds.get(workload))
         speeds |= _estimate(f"{workload}_speed_over_baseline", line.speed_ratio.get(workload))
-        speeds[f"{workload}_share_of_bound"] = line.share_of_bound.get(workload)
+        speeds |= _estimate(f"{workload}_share_of_bound", line.share_of_bound.get(workload))
     return {
         "backend": line.row.backend,
         "device": line.row.device,

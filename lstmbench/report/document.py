@@ -251,7 +251,7 @@ def _tokens(line: Line, tokens: int) -> str:
 def _bound(line: Line, workload: Workload) -> str:
     if workload not in line.share_of_bound:
         return NOTHING
-    return f"{100 * line.share_of_bound[workload]:.0f} ({line.held_back_by[workload]})"
+    return f"{interval(line.share_of_bound[workload], 100)} ({line.held_back_by[workload]})"
 
 
 def _repaid(line: Line) -> str:
@@ -319,7 +319,7 @@ def _problems(summary: Summary) -> list[str]:
                 f"{wrong.launch}, round {wrong.round}) is not the reference's: {wrong.note}, {size}"
             )
         result += [
-            f"{line.row.label}: {w} is {line.share_of_bound[w]:.2f} times as fast as this "
+            f"{line.row.label}: {w} is {line.share_of_bound[w].value:.2f} times as fast as this "
             "machine's limit allows: an error in the timing, or work left out"
             for w in line.impossible
         ]

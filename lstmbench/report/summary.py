@@ -56,7 +56,7 @@ class Line:
     launch_seconds: dict[Workload, list[float]] = field(default_factory=dict)
     speed_ratio: dict[Workload, Estimate] = field(default_factory=dict)
     launch_ratios: dict[Workload, list[float]] = field(default_factory=dict)
-    share_of_bound: dict[Workload, float] = field(default_factory=dict)
+    share_of_bound: dict[Workload, Estimate] = field(default_factory=dict)
     held_back_by: dict[Workload, str] = field(default_factory=dict)
     backward_seconds: Estimate | None = None
     optimiser_seconds: Estimate | None = None
@@ -91,9 +91,7 @@ class Line:
     @property
     def impossible(self) -> list[Workload]:
         """Workloads all of whose interval beats the machine's limit: an error, not a record."""
-        longest = {w: float(np.fmax(s.value, s.high)) for w, s in self.seconds.items()}
-        bounds = {w: share * self.seconds[w].value for w, share in self.share_of_bound.items()}
-        return [w for w, bound in bounds.items() if longest[w] < bound]
+        return [w for w, s in self.share_of_bound.items() if np.fmin(s.value, s.low) > 1]
 
     @property
     def sound(self) -> bool:
@@ -304,9 +302,10 @@ def _add_limits(line: Line, run: Run, machine: Machine) -> None:
         arithmetic, bandwidth = limits.bound_seconds(least, machine)
         bound = max(arithmetic, bandwidth)
         if bound:
-            share = line.share_of_bound[workload] = bound / seconds.value
+            share = Estimate(bound / seconds.value, bound / seconds.high, bound / seconds.low)
+            line.share_of_bound[workload] = share
             nearest = "arithmetic" if arithmetic >= bandwidth else "bandwidth"
-            line.held_back_by[workload] = nearest if share >= NEAR_BOUND else "dispatch"
+            line.held_back_by[workload] = nearest if share.value >= NEAR_BOUND else "dispatch"
 
 
 def _compare(line: Line, baseline: Line, blocks: Blocks) -> None:
