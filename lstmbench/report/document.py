@@ -320,7 +320,7 @@ def _problems(summary: Summary) -> list[str]:
             )
         result += [
             f"{line.row.label}: {w} is {line.share_of_bound[w].value:.2f} times as fast as this "
-            "machine's limit allows: an error in the timing, or work left out"
+            "machine's limit allows: work left out, an error in the timing, or too low a limit"
             for w in line.impossible
         ]
     result += [f"{name}: left out: {why}" for name, why in summary.header.skipped.items()]
