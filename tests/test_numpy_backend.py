@@ -15,7 +15,7 @@ GOLDEN = Path(__file__).parent / "golden" / "numpy_float64.safetensors"
 EXACT = Options(dtype="float64", learning_rate=0.01)
 
 # (B, T, H, L)
-SHAPES = [(1, 1, 1, 1), (2, 4, 3, 2), (3, 2, 5, 1), (1, 3, 2, 3), (5, 7, 4, 2)]
+SHAPES = [(1, 1, 1, 1), (2, 4, 3, 2), (3, 2, 5, 1), (1, 3, 2, 3), (5, 7, 4, 2), (3, 1, 17, 2)]
 each_shape = pytest.mark.parametrize(("batch", "length", "hidden", "layers"), SHAPES)
 
 
