@@ -26,7 +26,7 @@ from lstmbench import UsageError, conformance, ladder, pairing, plugins, store
 from lstmbench.launcher import Bench, WorkerFailed
 from lstmbench.messages import Checked, Failure, Record, Row, Rung, Workload
 from lstmbench.planning import plan
-from lstmbench.report.document import interval
+from lstmbench.report.document import beyond_limits, interval
 from lstmbench.report.summary import Line, summarise
 from lstmbench.report.terminal import console
 from lstmbench.settings import from_mapping
@@ -194,8 +194,7 @@ def problems(result: Result) -> Iterator[str]:
         for record in [*line.rungs, *line.checks]:
             if record.verdict == "differs":
                 yield f"{_difference(record)}: not timed, or its times are not shown"
-        for workload in line.impossible:
-            yield f"{line.row.label} beats the machine's limit in {workload}: an error"
+        yield from beyond_limits(line)
         if line.failure:
             yield f"{line.row.label}: {line.failure.reason}: {line.failure.message}"
 

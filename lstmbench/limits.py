@@ -22,7 +22,7 @@ from lstmbench.parameters import count, shapes
 
 PRODUCT_SIZES = (256, 512, 1024)
 PROBE_SECONDS = 0.1
-PROBE_ROWS = (1, 256)
+PROBE_ROWS = (1, 256)  # read as one stream, and as several
 PROBE_BYTES = 16 << 20  # read by one call, so that what a call costs does not count
 ADAM_PASSES = 6  # weights and two moments, each read and written
 

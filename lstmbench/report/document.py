@@ -297,6 +297,15 @@ def _accuracy(line: Line, name: str) -> str:
     return f"{value:.2f} [{low:.2f}, {high:.2f}]"
 
 
+def beyond_limits(line: Line) -> list[str]:
+    """What to know of each workload that a row did faster than the machine can."""
+    return [
+        f"{line.row.label}: {w} is {line.share_of_bound[w].value:.2f} times as fast as this "
+        "machine's limit allows: work left out, an error in the timing, or too low a limit"
+        for w in line.impossible
+    ]
+
+
 def _problems(summary: Summary) -> list[str]:
     result = []
     for line in summary.lines:
@@ -318,11 +327,7 @@ def _problems(summary: Summary) -> list[str]:
                 f"{line.row.label}: what it computed inside the clock ({wrong.workload}, launch "
                 f"{wrong.launch}, round {wrong.round}) is not the reference's: {wrong.note}, {size}"
             )
-        result += [
-            f"{line.row.label}: {w} is {line.share_of_bound[w].value:.2f} times as fast as this "
-            "machine's limit allows: work left out, an error in the timing, or too low a limit"
-            for w in line.impossible
-        ]
+        result += beyond_limits(line)
     result += [f"{name}: left out: {why}" for name, why in summary.header.skipped.items()]
     for share, who in (
         (summary.other_share, "other processes"),
