@@ -24,13 +24,15 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from lstmbench import environment, plugins, selftest
-from lstmbench.launcher import Bench
-from lstmbench.messages import Block, Measure, Prepare, Row, Startup
-from lstmbench.planning import plan
+from lstmbench.execution.workers import Bench
+from lstmbench.experiment import selftest
+from lstmbench.experiment.planning import plan
+from lstmbench.host import environment
+from lstmbench.plugins import registry as plugins
+from lstmbench.protocol.messages import Block, Measure, Prepare, Row, Startup
+from lstmbench.protocol.settings import Settings, from_mapping
 from lstmbench.report import noise
 from lstmbench.report.document import interval
-from lstmbench.settings import Settings, from_mapping
 from lstmbench.statistics import share_of
 
 NEIGHBOURS = Path(__file__).parent / "neighbours"

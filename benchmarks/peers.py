@@ -22,14 +22,19 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from lstmbench import UsageError, conformance, ladder, pairing, plugins, store
-from lstmbench.launcher import Bench, WorkerFailed
-from lstmbench.messages import Checked, Failure, Record, Row, Rung, Workload
-from lstmbench.planning import plan
+from lstmbench import UsageError
+from lstmbench.analysis.results import Line, summarise
+from lstmbench.execution import launch as pairing
+from lstmbench.execution import parity as ladder
+from lstmbench.execution.workers import Bench, WorkerFailed
+from lstmbench.experiment import conformance
+from lstmbench.experiment.planning import plan
+from lstmbench.plugins import registry as plugins
+from lstmbench.protocol.messages import Checked, Failure, Record, Row, Rung, Workload
+from lstmbench.protocol.settings import from_mapping
+from lstmbench.records import folder as store
 from lstmbench.report.document import beyond_limits, interval
-from lstmbench.report.summary import Line, summarise
 from lstmbench.report.terminal import console
-from lstmbench.settings import from_mapping
 
 BY_NAME = {peer.info.name: peer for peer in PEERS}
 OURS = ("numpy", "numba", "torch", "jax")

@@ -7,8 +7,6 @@ import importlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lstmbench.errors import NotSupported, UsageError
-from lstmbench.hookspecs import hookimpl
 from lstmbench.interface import (
     INTERFACE,
     VOCABULARY,
@@ -21,13 +19,15 @@ from lstmbench.interface import (
     Task,
     TaskInfo,
 )
+from lstmbench.interface.errors import NotSupported, UsageError
+from lstmbench.interface.hookspecs import hookimpl
 
 if TYPE_CHECKING:
     import pandas
 
-    from lstmbench.allocator import keep_freed_memory
-    from lstmbench.parameters import random_generator, views
-    from lstmbench.rules import NoisyRule, uniforms
+    from lstmbench.host.allocator import keep_freed_memory
+    from lstmbench.interface.noisy_rule import NoisyRule, uniforms
+    from lstmbench.interface.parameters import random_generator, views
 
 __all__ = [
     "INTERFACE",
@@ -53,11 +53,11 @@ __all__ = [
 
 
 _ON_DEMAND = {
-    "NoisyRule": "rules",
-    "keep_freed_memory": "allocator",
-    "random_generator": "parameters",
-    "uniforms": "rules",
-    "views": "parameters",
+    "NoisyRule": "interface.noisy_rule",
+    "keep_freed_memory": "host.allocator",
+    "random_generator": "interface.parameters",
+    "uniforms": "interface.noisy_rule",
+    "views": "interface.parameters",
 }
 
 
@@ -73,6 +73,6 @@ def load(path: str | Path) -> "pandas.DataFrame":
     Columns: backend, device, metric, unit, launch, round, epoch, value. Raises UsageError if the
     folder holds no run, or a damaged one.
     """
-    from lstmbench.store import frame
+    from lstmbench.records.folder import frame
 
     return frame(Path(path))

@@ -11,8 +11,8 @@ from typing import Any
 import click
 import msgspec
 
-from lstmbench.errors import UsageError
-from lstmbench.settings import QUICK, Settings, from_mapping, read_config
+from lstmbench.interface.errors import UsageError
+from lstmbench.protocol.settings import QUICK, Settings, from_mapping, read_config
 
 SELFTEST = {"backend": "numpy", "device": "cpu", "time_budget": 90.0}
 """What `selftest` changes of the default settings, unless it is given."""
@@ -117,7 +117,9 @@ def run_command(
     **given: Any,
 ) -> int:
     """Check, time and train every backend, and say which is right and how fast."""
-    from lstmbench import planning, plugins, store
+    from lstmbench.experiment import planning
+    from lstmbench.plugins import registry as plugins
+    from lstmbench.records import folder as store
 
     chosen = {name: value for name, value in given.items() if value is not None}
     registry = plugins.discover()
@@ -165,8 +167,10 @@ def _progress() -> Any:
 
 
 def _finish_run(folder: Path, registry: Any) -> int:
-    from lstmbench import runner, store
-    from lstmbench.report import csv, document, markdown, summary, terminal
+    from lstmbench.analysis import results as summary
+    from lstmbench.experiment import run as runner
+    from lstmbench.records import folder as store
+    from lstmbench.report import csv, document, markdown, terminal
 
     with _progress() as progress:
         runner.run(folder, registry, progress)
@@ -185,7 +189,8 @@ def _finish_run(folder: Path, registry: Any) -> int:
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def check_command(names: tuple[str, ...], as_json: bool, **given: Any) -> int:
     """The parity ladder alone, for one or more backends (or all), in seconds."""
-    from lstmbench import conformance, plugins
+    from lstmbench.experiment import conformance
+    from lstmbench.plugins import registry as plugins
     from lstmbench.report import terminal, verdicts
 
     if given.get("backend"):
@@ -222,7 +227,8 @@ def selftest_command(experiments: int, as_json: bool, **given: Any) -> int:
 
     Unless given otherwise the backend is numpy, and --time-budget 90 seconds an experiment.
     """
-    from lstmbench import planning, plugins, selftest
+    from lstmbench.experiment import planning, selftest
+    from lstmbench.plugins import registry as plugins
     from lstmbench.report import noise, terminal
 
     chosen = {name: value for name, value in given.items() if value is not None}
@@ -249,8 +255,9 @@ def selftest_command(experiments: int, as_json: bool, **given: Any) -> int:
 )
 def report_command(folder: Path, form: str) -> int:
     """The answer of a run again, from its records."""
-    from lstmbench import store
-    from lstmbench.report import csv, document, markdown, summary, terminal
+    from lstmbench.analysis import results as summary
+    from lstmbench.records import folder as store
+    from lstmbench.report import csv, document, markdown, terminal
 
     result = summary.summarise(store.read(folder))
     match form:
@@ -284,8 +291,9 @@ def report_command(folder: Path, form: str) -> int:
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def compare_command(before: Path, after: Path, gate: float, as_json: bool) -> int:
     """Two runs, one held against the other; status 1 if a row broke or is slower than the gate."""
-    from lstmbench import store
-    from lstmbench.report import comparison, summary, terminal
+    from lstmbench.analysis import results as summary
+    from lstmbench.records import folder as store
+    from lstmbench.report import comparison, terminal
 
     runs = (summary.summarise(store.read(folder)) for folder in (before, after))
     found = comparison.compare(*runs)
@@ -305,7 +313,8 @@ def plugin_group() -> None:
 @click.argument("name")
 def plugin_new_command(name: str) -> int:
     """Start a plugin: a folder NAME with a distribution that installs and is yet to compute."""
-    from lstmbench import plugins, scaffold
+    from lstmbench.plugins import registry as plugins
+    from lstmbench.plugins import scaffold
 
     for path in scaffold.create(name, Path(), plugins.discover()):
         click.echo(f"wrote {path}")
@@ -317,8 +326,8 @@ def plugin_new_command(name: str) -> int:
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def list_command(as_json: bool) -> int:
     """Backends, tasks and devices; for what is not usable, why, and what to type."""
-    from lstmbench import plugins
-    from lstmbench.report import inventory
+    from lstmbench.plugins import inventory
+    from lstmbench.plugins import registry as plugins
 
     found = inventory.take(plugins.discover())
     if as_json:

@@ -33,8 +33,9 @@ def pytest_collection_modifyitems(
     names = [name for name in config.getoption("lstmbench").split(",") if name]
     if not names:
         return
-    from lstmbench import conformance, plugins
-    from lstmbench.errors import UsageError
+    from lstmbench.experiment import conformance
+    from lstmbench.interface.errors import UsageError
+    from lstmbench.plugins import registry as plugins
 
     dtype = config.getoption("lstmbench_dtype")
     file = config.getoption("lstmbench_known_failures")
@@ -62,7 +63,7 @@ class RungItem(pytest.Item):
         self.backend, self.dtype = backend, dtype
 
     def runtest(self) -> None:
-        from lstmbench import conformance
+        from lstmbench.experiment import conformance
 
         conformance.judge(self.backend, self.name, dtype=self.dtype)
 

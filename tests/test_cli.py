@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from lstmbench import conformance, load
+from lstmbench import load
+from lstmbench.experiment import conformance
 
 SMALL = [
     "--hidden=6",

@@ -13,7 +13,7 @@ def make_step() -> Callable[[], object]:
     from lstmbench_numpy.backend import NumpyBackend
 
     from lstmbench import Options, random_generator
-    from lstmbench.parameters import draw
+    from lstmbench.interface.parameters import draw
 
     backend = NumpyBackend(Options(threads=1))
     backend.load(draw(0, hidden=128, layers=2, dtype="float32"))

@@ -5,7 +5,7 @@ leave a fault nowhere to hide. What the oracle saw, with the error allowed in ea
 `reference`; `compare` holds the one against the other.
 """
 
-from lstmbench.parity.fixtures import FIXTURES, Fixture, fixture
+from lstmbench.parity.cases import FIXTURES, Fixture, fixture
 from lstmbench.parity.mirrored import Mirrored
 from lstmbench.parity.reference import (
     BAND,

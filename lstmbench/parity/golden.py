@@ -10,10 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from lstmbench import parameters
-from lstmbench.errors import UsageError
-from lstmbench.interface import Options
-from lstmbench.parity.fixtures import FIXTURES, Fixture
+from lstmbench.interface import Options, parameters
+from lstmbench.interface.errors import UsageError
+from lstmbench.parity.cases import FIXTURES, Fixture
 from lstmbench.parity.rungs import Arrays, Make, observe
 from lstmbench.parity.verdict import error
 

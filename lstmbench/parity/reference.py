@@ -14,7 +14,7 @@ import numpy as np
 
 from lstmbench.interface import Options, Parameters
 from lstmbench.parity import golden
-from lstmbench.parity.fixtures import Fixture
+from lstmbench.parity.cases import Fixture
 from lstmbench.parity.mirrored import Mirrored
 from lstmbench.parity.rungs import Arrays, Make, observe
 from lstmbench.parity.verdict import Reference, error

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lstmbench.errors import NotSupported, headline, out_of_memory
 from lstmbench.interface import Backend, Options, Parameters
-from lstmbench.parity.fixtures import Fixture
+from lstmbench.interface.errors import NotSupported, headline, out_of_memory
+from lstmbench.parity.cases import Fixture
 
 TRAJECTORY_STEPS = 12
 GENERATED_DIGITS = 16

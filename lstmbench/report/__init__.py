@@ -1,1 +1,1 @@
-"""The answer of a run: numbers (summary), words (document), and one short file a format."""
+"""The answer of a run, in one file for each output format."""

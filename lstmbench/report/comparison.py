@@ -13,9 +13,9 @@ from rich.table import Table
 from rich.text import Text
 
 from lstmbench import statistics
-from lstmbench.messages import Row, Workload
+from lstmbench.analysis.results import Line, Summary
+from lstmbench.protocol.messages import Row, Workload
 from lstmbench.report.document import NOTHING, interval
-from lstmbench.report.summary import Line, Summary
 from lstmbench.statistics import Estimate
 
 WORKLOADS: tuple[Workload, ...] = ("train", "forward", "generate")

@@ -4,9 +4,9 @@ import csv
 import io
 from typing import Any
 
-from lstmbench.report.summary import Line, Summary
+from lstmbench.analysis.results import Line, Summary
+from lstmbench.records.folder import PER_CALL
 from lstmbench.statistics import Estimate
-from lstmbench.store import PER_CALL
 
 
 def rows(summary: Summary) -> list[dict[str, Any]]:

@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from lstmbench.messages import Workload
+from lstmbench.analysis.results import TARGET_ACCURACY, Line, Summary
 from lstmbench.parity import precision_of
+from lstmbench.protocol.messages import Workload
 from lstmbench.report import verdicts
-from lstmbench.report.summary import TARGET_ACCURACY, Line, Summary
 from lstmbench.statistics import Estimate
 
 NOTHING = "–"

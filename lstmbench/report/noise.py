@@ -10,8 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from lstmbench import statistics
+from lstmbench.protocol.settings import Settings
 from lstmbench.report.document import DISTURBED_SHARE, interval
-from lstmbench.settings import Settings
 from lstmbench.statistics import Estimate
 
 NOMINAL = 1 - statistics.CONFIDENCE

@@ -1,23 +1,18 @@
 """The parity ladder of one backend: what the rungs come to, and how they look in the terminal."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from lstmbench import parity
-from lstmbench.messages import Row, Rung
+from lstmbench.analysis.verdict import first_difference
+from lstmbench.protocol.messages import Row, Rung
 
 SIGNS = {"agrees": "✓", "differs": "✗", "not claimed": "–"}
 STYLES = {"agrees": "green", "differs": "bold red", "not claimed": "dim"}
 SHOWN = 8
-
-
-def first_difference(rungs: Iterable[Rung]) -> Rung | None:
-    """The lowest rung that differs, on the first fixture on which it does."""
-    wrong = [rung for rung in rungs if rung.verdict == "differs"]
-    return min(wrong, key=lambda rung: parity.ORDER.index(rung.rung), default=None)
 
 
 def what_differs(rung: Rung) -> str:

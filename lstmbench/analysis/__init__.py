@@ -1,0 +1,1 @@
+"""From a run's records to estimates, comparisons and verdicts."""

@@ -1,0 +1,1 @@
+"""Starting workers and driving them: launches, interleaved rounds, remote parity."""

@@ -1,0 +1,145 @@
+"""What a run will be: which rows, on what machine, at which settings; or why it cannot be."""
+
+import msgspec
+import psutil
+
+from lstmbench.execution import parity as ladder
+from lstmbench.execution.workers import Bench, WorkerFailed
+from lstmbench.host import environment
+from lstmbench.interface import BackendInfo, parameters
+from lstmbench.interface.errors import UsageError, unknown
+from lstmbench.plugins.registry import ALL, Registry, unusable
+from lstmbench.protocol.messages import SCHEMA, Row
+from lstmbench.protocol.settings import Settings
+from lstmbench.records import folder as store
+
+MEMORY_SHARE = 0.8
+
+
+def plan(settings: Settings, registry: Registry) -> store.Header:
+    """Which rows there will be, on what machine; UsageError if the settings cannot be met."""
+    registry.tasks[settings.task]  # refuse an unknown one before all else
+    if not settings.threads:
+        settings = msgspec.structs.replace(settings, threads=environment.usable_cores())
+    _check_memory(settings)
+    names, skipped = _backends(settings, registry)
+    rows = [
+        Row(backend=name, device=device)
+        for name in names
+        for device in _devices(registry.backends[name], settings, registry)
+    ]
+    if not rows:
+        raise UsageError(f"no backend can use device {', '.join(settings.device)}")
+    settings = _with_baseline(settings, [row.backend for row in rows])
+    _check_task(settings, registry)
+    modules = [m for row in rows for m in registry.backends[row.backend].requires]
+    core = ["lstmbench", "numpy", "scipy", "pluggy", "msgspec"]
+    return store.Header(
+        schema=SCHEMA,
+        lstmbench=environment.versions(["lstmbench"]).get("lstmbench", "unknown"),
+        created=store.now(),
+        settings=settings,
+        rows=rows,
+        skipped=skipped,
+        environment=environment.describe([*core, *modules]),
+    )
+
+
+def _backends(settings: Settings, registry: Registry) -> tuple[list[str], dict[str, str]]:
+    """Names to run, and why others of "all" cannot be."""
+    everything = ALL in settings.backend
+    names = list(registry.backends) if everything else list(dict.fromkeys(settings.backend))
+    skipped = {name: reason for name in names if (reason := _unusable(name, settings, registry))}
+    if skipped and not everything:
+        name, reason = next(iter(skipped.items()))
+        raise UsageError(f"backend {name!r} cannot be used: {reason}")
+    if everything:
+        skipped |= {f"plugin {b.plugin} ({b.distribution})": b.error for b in registry.broken}
+    usable = [name for name in names if name not in skipped]
+    if not usable:
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in skipped.items())
+        raise UsageError(f"no backend can be used: {reasons or 'none is installed'}")
+    return usable, skipped
+
+
+def _unusable(name: str, settings: Settings, registry: Registry) -> str:
+    """Why a backend cannot be used, or empty; UsageError if there is none of that name."""
+    backends = registry.backends
+    if reason := backends.conflict(name):
+        return reason
+    info = backends[name]
+    if settings.dtype not in info.dtypes:
+        return f"it computes in {', '.join(info.dtypes)}, not in {settings.dtype}"
+    return unusable(info, backends.distribution(name))
+
+
+def _devices(info: BackendInfo, settings: Settings, registry: Registry) -> list[str]:
+    """The devices of one backend among those that were asked for."""
+    kinds = {kind for one in registry.backends.infos() for kind in one.devices}
+    result = []
+    for device in settings.device:
+        if device not in kinds | {"auto"}:
+            raise unknown("device", device, kinds | {"auto"})
+        if device == "cuda" and not environment.has_cuda():
+            raise UsageError("device 'cuda': this machine has no NVIDIA GPU (choices: auto, cpu)")
+        if device == "auto":
+            result.append(_best_device(info, settings, registry))
+        elif device in info.devices:
+            result.append(device)
+    return list(dict.fromkeys(result))
+
+
+def _best_device(info: BackendInfo, settings: Settings, registry: Registry) -> str:
+    """What the backend itself finds here; it need not be asked where there is only a CPU."""
+    if not set(info.devices) - {"cpu"} or not environment.has_cuda():
+        return "cpu"
+    try:
+        with Bench(settings, registry) as bench:
+            return bench.devices(info.name)[0]
+    except WorkerFailed:
+        return "cpu"  # its row will say what is wrong
+
+
+def _with_baseline(settings: Settings, names: list[str]) -> Settings:
+    baseline = settings.baseline or ("torch" if "torch" in names else names[0])
+    if baseline not in names:
+        raise unknown("baseline", baseline, names)
+    return msgspec.structs.replace(settings, baseline=baseline)
+
+
+def _check_task(settings: Settings, registry: Registry) -> None:
+    """Have a worker make the task, which may refuse the settings."""
+    try:
+        with Bench(settings, registry) as bench, ladder.open_oracle(bench):
+            pass
+    except WorkerFailed as error:
+        if error.reason == "refused":
+            raise UsageError(error.message) from None
+        raise
+
+
+def _check_memory(settings: Settings) -> None:
+    """Refuse sizes whose arrays alone cannot fit: weights with Adam's state, and activations."""
+    s = settings
+    weights = 4 * parameters.count(parameters.shapes(s.hidden, s.layers))
+    activations = s.batch * s.seq_len * s.hidden * s.layers * 8
+    need = (weights + activations) * (8 if s.dtype == "float64" else 4)
+    have = psutil.virtual_memory().total * MEMORY_SHARE
+    if need > have:
+        raise UsageError(
+            f"batch {s.batch}, seq-len {s.seq_len}, hidden {s.hidden}, layers {s.layers} need at "
+            f"least {need / 2**30:.0f} GiB; a worker may use {have / 2**30:.0f} GiB here"
+        )
+
+
+def check_resumable(found: store.Run, registry: Registry) -> None:
+    """Raises UsageError if going on with a run would mix two machines' or versions' numbers."""
+    before = found.header.environment
+    for row in found.header.rows:
+        registry.backends[row.backend]
+    now = environment.describe(before["versions"])
+    for name in ("cpu", "cores_usable", "versions"):
+        if now[name] != before[name]:
+            raise UsageError(
+                f"cannot resume: {name} was {before[name]!r} and is {now[name]!r}; start a new run"
+            )

@@ -1,0 +1,1 @@
+"""What lstmbench asks the machine and its operating system."""

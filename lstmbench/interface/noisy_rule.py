@@ -1,0 +1,73 @@
+"""Random processes that tasks are made of: a rule that is followed with probability 1 - epsilon."""
+
+from abc import abstractmethod
+from typing import Any
+
+import numpy as np
+
+from lstmbench.interface import VOCABULARY, Split, Task
+from lstmbench.interface.parameters import random_generator
+
+SPLIT_KEYS: dict[str, tuple[int, ...]] = {
+    "train": (0, 1),
+    "validation": (0, 2),
+    "test": (0, 3),
+}
+
+
+def uniforms(seed: int, split: Split, count: int, width: int, epoch: int = 0) -> np.ndarray:
+    """U[0, 1) numbers (count, width) of one split; row i does not depend on `count`."""
+    key = SPLIT_KEYS[split] + ((epoch,) if split == "train" else ())
+    return random_generator(seed, *key).random((count, width))
+
+
+class NoisyRule(Task):
+    """x[t+1] is the rule's digit with probability 1 - epsilon, else a uniform digit.
+
+    Where the rule gives no digit (-1), x[t+1] is uniform and cannot be known. So in every
+    scored context the best guess is right with probability 1 - epsilon (1 - 1/V).
+    """
+
+    epsilon = 0.02
+
+    @abstractmethod
+    def begin(self, count: int) -> Any:
+        """The rule's state before the first digit, for `count` sequences."""
+
+    @abstractmethod
+    def follow(self, state: Any, digits: np.ndarray) -> tuple[Any, np.ndarray]:
+        """The next state and the rule's next digit (n,), -1 for none, after `digits` (n,)."""
+
+    @property
+    def bayes_accuracy(self) -> float:
+        return 1 - self.epsilon * (1 - 1 / VOCABULARY)
+
+    @property
+    def entropy_floor(self) -> float:
+        wrong = self.epsilon / VOCABULARY
+        right = 1 - self.epsilon + wrong
+        return float(-right * np.log(right) - (VOCABULARY - 1) * wrong * np.log(wrong))
+
+    def sequences(self, seed: int, split: Split, count: int, epoch: int = 0) -> np.ndarray:
+        steps = self.length
+        u = uniforms(seed, split, count, 1 + 2 * steps, epoch)
+        noisy = u[:, 1 : 1 + steps] < self.epsilon
+        noise = (VOCABULARY * u[:, 1 + steps :]).astype(np.uint8)
+        result = np.empty((count, steps + 1), np.uint8)
+        result[:, 0] = VOCABULARY * u[:, 0]
+        state = self.begin(count)
+        for t in range(steps):
+            state, rule = self.follow(state, result[:, t])
+            result[:, t + 1] = np.where(noisy[:, t] | (rule < 0), noise[:, t], rule)
+        return result
+
+    def probabilities(self, sequences: np.ndarray) -> np.ndarray:
+        count = len(sequences)
+        result = np.full((count, self.length, VOCABULARY), self.epsilon / VOCABULARY)
+        state = self.begin(count)
+        for t in range(self.length):
+            state, rule = self.follow(state, sequences[:, t])
+            known = rule >= 0
+            result[known, t, rule[known]] += 1 - self.epsilon
+            result[~known, t] = 1 / VOCABULARY
+        return result

@@ -1,0 +1,1 @@
+"""Finding plugins, listing them, and starting a new one from a template."""

@@ -1,0 +1,131 @@
+"""What a run is to do: every setting once, with its type, bounds, default and meaning."""
+
+import tomllib
+import typing
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from lstmbench.interface.errors import UsageError, unknown
+
+Fraction = Annotated[float, Meta(ge=0, le=1)]
+
+
+class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The settings of one run; the defaults are the default experiment."""
+
+    backend: Annotated[
+        tuple[str, ...],
+        Meta(min_length=1, description="Backends, or all that are usable."),
+    ] = ("all",)
+    task: Annotated[str, Meta(description="Task to train on.")] = "digits"
+    device: Annotated[
+        tuple[str, ...],
+        Meta(min_length=1, description="Devices; auto takes each backend's best."),
+    ] = ("auto",)
+    dtype: Annotated[
+        Literal["float32", "float64"], Meta(description="Precision of all arithmetic.")
+    ] = "float32"
+    tf32: Annotated[bool, Meta(description="Allow TF32 inside float32 products on CUDA.")] = False
+    threads: Annotated[
+        int, Meta(ge=0, le=4096, description="Threads of each worker; 0: one a core.")
+    ] = 0
+    batch: Annotated[int, Meta(ge=1, le=65536, description="Sequences in a batch.")] = 64
+    seq_len: Annotated[int, Meta(ge=1, le=10000, description="Time steps T.")] = 10
+    hidden: Annotated[int, Meta(ge=1, le=8192, description="Hidden size H.")] = 128
+    layers: Annotated[int, Meta(ge=1, le=64, description="LSTM layers L.")] = 2
+    epochs: Annotated[int, Meta(ge=1, le=100_000, description="Training epochs.")] = 50
+    batches_per_epoch: Annotated[
+        int, Meta(ge=1, le=100_000, description="Fresh batches in an epoch.")
+    ] = 25
+    learning_rate: Annotated[float, Meta(gt=0, le=10, description="Adam's learning rate.")] = 0.001
+    teacher_forcing: Annotated[
+        Fraction, Meta(description="Probability that a batch is teacher-forced.")
+    ] = 0.5
+    clip: Annotated[
+        float, Meta(gt=0, le=1e30, description="Bound on the global gradient norm.")
+    ] = 5.0
+    seed: Annotated[int, Meta(ge=0, le=2**53, description="Seed of data and parameters.")] = 0
+    baseline: Annotated[
+        str,
+        Meta(description="Backend that ratios refer to; empty: torch, else the first."),
+    ] = ""
+    launches: Annotated[
+        int,
+        Meta(
+            ge=2,
+            le=1000,
+            description="Least times that every backend is started afresh.",
+        ),
+    ] = 5
+    precision: Annotated[
+        float,
+        Meta(gt=0, le=10, description="Stop at ratios' 95 % intervals of +- this share."),
+    ] = 0.02
+    time_budget: Annotated[
+        float,
+        Meta(ge=0, le=1e6, description="Stop timing after about so many seconds."),
+    ] = 180.0
+    rounds: Annotated[
+        int,
+        Meta(ge=1, le=100_000, description="Timed blocks of each backend in a launch."),
+    ] = 20
+    block_seconds: Annotated[
+        float,
+        Meta(gt=0, le=600, description="Length of a timed block, about, in seconds."),
+    ] = 0.05
+    timeout: Annotated[
+        float,
+        Meta(
+            gt=0,
+            le=86400,
+            description="Seconds without an answer until a hang is killed.",
+        ),
+    ] = 300.0
+
+
+QUICK = {"epochs": 5, "launches": 3, "rounds": 2, "block_seconds": 0.03, "time_budget": 0.0}
+"""What --quick changes, unless it is given too."""
+
+
+def from_mapping(values: dict[str, Any], source: str) -> Settings:
+    """Checked settings from names and values.
+
+    Raises UsageError with `source`, the name and the value if one is unknown or wrong.
+    """
+    values = {name.replace("-", "_"): value for name, value in values.items()}
+    for name in ("backend", "device"):
+        if isinstance(values.get(name), str):
+            values[name] = [part.strip() for part in values[name].split(",") if part.strip()]
+    known = Settings.__struct_fields__
+    for name, value in values.items():
+        if name not in known:
+            raise UsageError(f"{source}: {unknown('setting', name, known)}")
+        try:
+            msgspec.convert({name: value}, Settings)
+        except msgspec.ValidationError as error:
+            reason = str(error).split(" - at ")[0]
+            raise UsageError(f"{source}: {name} = {value!r}: {reason}{_choices(name)}") from None
+    return msgspec.convert(values, Settings)
+
+
+def _choices(name: str) -> str:
+    """The values of a setting that has only a few, in words."""
+    annotation = typing.get_args(typing.get_type_hints(Settings, include_extras=True)[name])[0]
+    if typing.get_origin(annotation) is not Literal:
+        return ""
+    return f" (choices: {', '.join(typing.get_args(annotation))})"
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """The names and values of a TOML file, checked; raises UsageError with the line or key."""
+    try:
+        values = tomllib.loads(path.read_text())
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"config file {str(path)!r} cannot be read: {error}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"config file {str(path)!r} is not TOML: {error}") from None
+    from_mapping(values, str(path))
+    return values

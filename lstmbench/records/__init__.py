@@ -1,0 +1,1 @@
+"""A run's folder on disk, and its observations as a table."""

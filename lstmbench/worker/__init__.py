@@ -1,0 +1,1 @@
+"""The worker process: one backend on one device, doing what the parent asks."""

@@ -1,0 +1,5 @@
+"""Start a worker: `python -m lstmbench.worker`."""
+
+from lstmbench.worker.session import main
+
+main()

@@ -1,0 +1,239 @@
+import ast
+import os
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from lstmbench import parity
+from lstmbench.execution import workers as launcher
+from lstmbench.execution.workers import Worker, WorkerFailed
+from lstmbench.host import environment
+from lstmbench.interface import Options, parameters
+from lstmbench.protocol import messages
+from lstmbench.protocol.messages import Block, Done, Measure, Observe, Observed, Opened, Row
+from lstmbench.protocol.settings import Settings
+
+START_SECONDS = 120
+SUPPORT = Path(__file__).parents[1] / "support"
+NUMPY = "lstmbench_numpy.backend:NumpyBackend"
+Start = Callable[..., Worker]
+TRAIN = Measure(launch=1, round=0, position=0, workload="train", calls=1)
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Start:
+    def start(threads: int = 1, **variables: str) -> Worker:
+        inherited = environment.worker_environment(threads, tmp_path)
+        path = str(SUPPORT)
+        return Worker({**inherited, "PYTHONPATH": path, **variables}, START_SECONDS)
+
+    return start
+
+
+def opening(factory: str, threads: int = 1) -> messages.Open:
+    return messages.Open(
+        row=Row(backend="test", device="cpu"),
+        factory=factory if ":" in factory else f"misbehaving:{factory}",
+        options=Options(threads=threads),
+        settings=Settings(),
+        task_factory="lstmbench_digits.task:Digits",
+    )
+
+
+def climb(worker: Worker) -> list[Observed]:
+    """Climb a small ladder, of which training steps are a part."""
+    replies = worker.stream(Observe(fixture="single"), Done)
+    return [reply for reply in replies if isinstance(reply, Observed)]
+
+
+def train(worker: Worker) -> Block:
+    """Time a few training steps."""
+    return worker.ask(TRAIN, Block)
+
+
+def failure(start: Start, fault: str, timeout: float = START_SECONDS) -> tuple[WorkerFailed, int]:
+    """How the runner learns of a fault, and the process that had it."""
+    with start() as worker:
+        process = worker._process.pid
+        worker.ask(opening(fault), Opened)
+        worker.timeout = timeout
+        with pytest.raises(WorkerFailed) as caught:
+            train(worker)
+        with pytest.raises(WorkerFailed):
+            train(worker)  # gone is gone, and it is said at once
+    return caught.value, process
+
+
+def gone(process: int) -> bool:
+    """Whether a process has ended, or does within the moment that a signal takes."""
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline:
+        try:
+            if psutil.Process(process).status() == psutil.STATUS_ZOMBIE:
+                return True
+        except psutil.NoSuchProcess:
+            return True
+        time.sleep(0.01)
+    return False
+
+
+def test_a_sound_worker_answers_and_ends(start: Start) -> None:
+    with start() as worker:
+        process = worker._process.pid
+        opened = worker.ask(opening(NUMPY), Opened)
+        first, second = climb(worker), climb(worker)
+    assert opened.devices == ["cpu"]
+    assert opened.capabilities == ["forward", "generate", "loss_and_gradients", "train_step"]
+    assert [observed.rung for observed in first] == list(parity.rungs("single"))
+    assert first == second
+    assert gone(process)
+
+
+def test_what_comes_through_the_pipe_is_what_was_computed(start: Start) -> None:
+    from lstmbench_numpy.backend import NumpyBackend
+
+    with start() as worker:
+        worker.ask(opening(NUMPY), Opened)
+        there = climb(worker)
+    here = parity.observe(NumpyBackend, Options(), parity.FIXTURES["single"])
+    for observed, expected in zip(there, here, strict=True):
+        assert observed.rung == expected.rung
+        back = parameters.from_bytes(observed.arrays)
+        assert {n: a.tobytes() for n, a in back.items()} == {
+            n: a.tobytes() for n, a in expected.arrays.items()
+        }
+
+
+def test_an_exception_is_told_with_its_traceback(start: Start) -> None:
+    error, process = failure(start, "Raises")
+    assert error.reason == "raised"
+    assert error.message == "RuntimeError: something is wrong"
+    assert "misbehaving.py" in error.traceback and "second line" in error.traceback
+    assert gone(process)
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason", "message"),
+    [
+        ("Leaves", "raised", "SystemExit: that is enough"),
+        ("Exits", "aborted", "ended with exit status 3"),
+        ("Aborts", "aborted", "ended by SIGABRT"),
+        ("Segfaults", "aborted", "ended by SIGSEGV"),
+        ("IsKilled", "out of memory", "killed by SIGKILL.*memory"),
+        ("OutOfMemory", "out of memory", "MemoryError: Unable to allocate"),
+        ("OutOfDeviceMemory", "out of memory", "RuntimeError: CUDA out of memory.*8 GiB.$"),
+        ("NotFinite", "not finite", "FloatingPointError: the loss"),
+    ],
+)
+def test_every_end_has_its_reason(start: Start, fault: str, reason: str, message: str) -> None:
+    error, process = failure(start, fault)
+    assert error.reason == reason
+    assert re.match(message, error.message)
+    assert gone(process)
+
+
+def test_an_abort_is_told_with_the_last_words(start: Start) -> None:
+    error, _ = failure(start, "Aborts")
+    assert "these are its last words" in error.traceback
+
+
+@pytest.mark.parametrize("fault", ["Hangs", "HangsDeaf"])
+def test_a_hang_is_killed(start: Start, fault: str) -> None:
+    error, process = failure(start, fault, timeout=1)
+    assert error.reason == "hung"
+    assert error.message == "no answer within 1 s; killed"
+    assert gone(process)
+
+
+def test_a_hang_is_killed_with_what_it_started(start: Start) -> None:
+    error, process = failure(start, "HangsWithChild", timeout=1)
+    assert gone(process) and gone(int(error.traceback.split()[-1]))
+
+
+def test_close_leaves_no_child_of_a_worker_behind(start: Start) -> None:
+    error, process = failure(start, "RaisesWithChild")
+    child = int(error.message.split()[-1])
+    left = not gone(child)
+    if left:
+        psutil.Process(child).kill()
+    assert gone(process) and not left
+
+
+def test_close_ends_a_worker_that_is_busy(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(launcher, "EXIT_SECONDS", 0.5)
+    with start() as worker:
+        process = worker._process.pid
+        worker.ask(opening("Hangs"), Opened)
+        worker._send(TRAIN)
+    assert gone(process)
+
+
+def test_close_ends_a_worker_that_was_never_asked(start: Start) -> None:
+    with start() as worker:
+        process = worker._process.pid
+    assert gone(process)
+
+
+def test_an_error_of_the_runner_ends_the_worker_too(start: Start) -> None:
+    with pytest.raises(KeyboardInterrupt), start() as worker:
+        process = worker._process.pid
+        worker.ask(opening(NUMPY), Opened)
+        raise KeyboardInterrupt
+    assert gone(process)
+
+
+def test_megabytes_of_prints_do_not_reach_the_protocol(start: Start) -> None:
+    with start() as worker:
+        worker.ask(opening("Prints"), Opened)
+        printing = climb(worker)
+        worker.ask(opening(NUMPY), Opened)
+        assert climb(worker) == printing
+
+
+@pytest.mark.parametrize(
+    ("factory", "message"),
+    [
+        ("misbehaving:Missing", "AttributeError: .*Missing"),
+        ("no_such_module:C", "ModuleNotFoundError: .*no_such_module"),
+        ("RaisesOnConstruction", "RuntimeError: no float32 here"),
+    ],
+)
+def test_a_backend_that_does_not_open_is_told_of(start: Start, factory: str, message: str) -> None:
+    with start() as worker, pytest.raises(WorkerFailed, match=message) as caught:
+        worker.ask(opening(factory), Opened)
+    assert caught.value.reason == "raised" and "Traceback" in caught.value.traceback
+
+
+def test_an_interpreter_that_does_not_start_is_told_of(start: Start) -> None:
+    with start(PYTHONHOME="/nowhere") as worker, pytest.raises(WorkerFailed) as caught:
+        worker.ask(opening(NUMPY), Opened)
+    assert caught.value.reason == "aborted"
+    assert "encodings" in caught.value.traceback
+
+
+def test_a_worker_runs_in_its_own_environment_and_session(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
+    monkeypatch.setenv("OMP_NUM_THREADS", "77")
+    with start(threads=2) as worker:
+        worker.ask(opening("RaisesItsEnvironment", threads=2), Opened)
+        with pytest.raises(WorkerFailed) as caught:
+            train(worker)
+    found = ast.literal_eval(caught.value.message.removeprefix("RuntimeError: "))
+    given = environment.worker_environment(2, tmp_path)
+    differs = {name for name, value in given.items() if found.get(name) != value}
+    assert differs <= {"PYTHONPATH"}
+    assert all(found[name] == "2" for name in environment.THREAD_VARIABLES)
+    assert "OMP_WAIT_POLICY" not in found
+    assert int(found["cores"]) == min(2, environment.usable_cores())
+    assert int(found["session"]) != os.getsid(0)
+
+
+def test_an_answer_of_another_kind_is_a_bug_and_keeps_its_traceback(start: Start) -> None:
+    with start() as worker, pytest.raises(TypeError, match="Opened"):
+        worker.ask(opening(NUMPY), Observed)

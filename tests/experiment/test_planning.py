@@ -1,0 +1,145 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lstmbench import UsageError
+from lstmbench.experiment import planning
+from lstmbench.interface import BackendInfo
+from lstmbench.plugins import registry as plugins
+from lstmbench.plugins.registry import Broken, Registry
+from lstmbench.protocol.settings import from_mapping
+
+SMALL = {"hidden": 6, "batch": 4, "seq_len": 5, "threads": 1}
+NUMPY = BackendInfo("numpy", "lstmbench_numpy.backend:NumpyBackend")
+
+
+@pytest.fixture
+def registry() -> Registry:
+    """Ours, `mine` of one distribution, `theirs` of two, and a broken plugin."""
+    found = plugins.discover()
+    for name in set(found.backends) - {"numpy"}:
+        del found.backends.claims[name]
+    for name, distribution in [("mine", "one"), ("theirs", "one"), ("theirs", "two")]:
+        found.backends.add(BackendInfo(name, NUMPY.factory), distribution)
+    found.broken.append(Broken("late", "late-lstm", "needs interface 2", ("newest",)))
+    return found
+
+
+def plan(registry: Registry, **given: object) -> tuple[list[str], dict[str, str]]:
+    header = planning.plan(from_mapping({**SMALL, **given}, "test"), registry)
+    return [row.backend for row in header.rows], header.skipped
+
+
+def test_what_cannot_be_used_of_all_is_left_out_and_told(registry: Registry) -> None:
+    registry.backends.add(BackendInfo("lame", "m:C", requires=("nosuch",)), "three")
+    names, skipped = plan(registry, backend="all")
+    assert names == ["mine", "numpy"]
+    assert skipped == {
+        "lame": "nosuch: not installed; pip install 'nosuch'",
+        "theirs": "claimed by one and two; uninstall all but one",
+        "plugin late (late-lstm)": "needs interface 2",
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("theirs", "backend 'theirs' cannot be used: claimed by one and two; uninstall all"),
+        ("late", "backend 'late' cannot be used: plugin late of late-lstm is broken: needs inter"),
+        ("newest", "backend 'newest' cannot be used: plugin late of late-lstm is broken: needs"),
+        ("nosuch", "unknown backend 'nosuch' .choices: mine, numpy, theirs"),
+    ],
+)
+def test_what_was_asked_for_by_name_is_refused(registry: Registry, name: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        plan(registry, backend=f"numpy,{name}")
+
+
+def test_a_dtype_that_a_backend_has_not_leaves_it_out(registry: Registry) -> None:
+    registry.backends.add(BackendInfo("half", NUMPY.factory, dtypes=("float32",)), "three")
+    assert "half" in plan(registry, backend="all")[0]
+    names, skipped = plan(registry, backend="all", dtype="float64")
+    assert "half" not in names
+    assert skipped["half"] == "it computes in float32, not in float64"
+    with pytest.raises(UsageError, match="backend 'half' cannot be used: it computes in float32"):
+        plan(registry, backend="numpy,half", dtype="float64")
+
+
+def test_who_claims_our_reference_too_stops_nobody(registry: Registry) -> None:
+    registry.backends.add(BackendInfo("numpy", "m:C"), "usurper")
+    names, skipped = plan(registry, backend="all")
+    assert names == ["mine"]
+    assert skipped["numpy"] == "claimed by lstmbench and usurper; uninstall usurper"
+
+
+def test_if_nothing_is_left_every_reason_is_told(registry: Registry) -> None:
+    for name in ("mine", "numpy"):
+        registry.backends.add(BackendInfo(name, "m:C"), "usurper")
+    with pytest.raises(UsageError, match=r"no backend can be used: mine: claimed by .* usurper;"):
+        plan(registry, backend="all")
+
+
+# The command line, with somebody else's distributions on the path
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    """`one` and `two` both bring `theirs`; `shy` cannot be imported."""
+    claim = (
+        "from lstmbench import BackendInfo, hookimpl\n\n\n"
+        "@hookimpl\ndef lstmbench_backends():\n"
+        f"    return [BackendInfo('theirs', {NUMPY.factory!r})]\n"
+    )
+    for name, source in [("one", claim), ("two", claim), ("shy", "import nosuch\n")]:
+        (tmp_path / f"{name}.py").write_text(source)
+        info = tmp_path / f"{name}-1.0.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        (info / "entry_points.txt").write_text(f"[lstmbench]\n{name} = {name}\n")
+    return tmp_path
+
+
+def lstmbench(site: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    paths = os.pathsep.join([str(site), *filter(None, [os.environ.get("PYTHONPATH")])])
+    return subprocess.run(
+        [sys.executable, "-m", "lstmbench", *arguments],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": paths},
+        timeout=300,
+    )
+
+
+def test_list_shows_rivals_and_broken_plugins(site: Path) -> None:
+    done = lstmbench(site, "list", "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    rivals = [b for b in found["backends"] if b["name"] == "theirs"]
+    assert sorted(b["distribution"] for b in rivals) == ["one", "two"]
+    assert all("uninstall all but one" in b["status"] for b in rivals)
+    (broken,) = found["broken"]
+    assert broken["distribution"] == "shy" and "nosuch" in broken["status"]
+    assert "no: ModuleNotFoundError" in " ".join(lstmbench(site, "list").stdout.split())
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("theirs", ["'theirs'", "one", "two", "uninstall all but one"]),
+        ("shy", ["'shy'", "is broken", "ModuleNotFoundError", "nosuch"]),
+    ],
+)
+@pytest.mark.parametrize("command", ["check", "run"])
+def test_asked_for_by_name_they_are_one_line_and_status_2(
+    site: Path, command: str, name: str, words: list[str]
+) -> None:
+    arguments = ["check", name] if command == "check" else ["run", f"--backend=numpy,{name}"]
+    done = lstmbench(site, *arguments)
+    assert done.returncode == 2
+    assert done.stdout == "" and done.stderr.count("\n") == 1
+    for word in words:
+        assert word in done.stderr

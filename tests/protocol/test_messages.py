@@ -1,0 +1,151 @@
+import io
+import math
+import typing
+from types import UnionType
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from lstmbench.interface import Options
+from lstmbench.protocol import messages
+from lstmbench.protocol.settings import Settings
+
+SETTINGS = st.sampled_from(
+    [Settings(), Settings(backend=("a", "b"), dtype="float64", clip=0.1, seed=2**53, tf32=True)]
+)
+PLAIN: dict[Any, st.SearchStrategy[Any]] = {
+    int: st.integers(-(2**62), 2**62),
+    float: st.floats(allow_nan=False, allow_infinity=False),
+    str: st.text(),
+    bool: st.booleans(),
+    bytes: st.binary(),
+    type(None): st.none(),
+    Settings: SETTINGS,
+    Options: st.builds(Options, dtype=st.sampled_from(["float32", "float64"])),
+}
+
+
+def any_of(kind: Any) -> st.SearchStrategy[Any]:
+    """Anything that a field of this type may hold."""
+    if kind in PLAIN:
+        return PLAIN[kind]
+    origin, parts = typing.get_origin(kind), typing.get_args(kind)
+    if origin is typing.Literal:
+        return st.sampled_from(parts)
+    if origin in (typing.Union, UnionType):
+        return st.one_of(*map(any_of, parts))
+    if origin is list:
+        return st.lists(any_of(parts[0]), max_size=3)
+    if origin is dict:
+        return st.dictionaries(any_of(parts[0]), any_of(parts[1]), max_size=3)
+    hints = typing.get_type_hints(kind)
+    return st.builds(kind, **{name: any_of(hint) for name, hint in hints.items()})
+
+
+def each(union: Any) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("kind", typing.get_args(union), ids=lambda kind: kind.__name__)
+
+
+few = hypothesis_settings(max_examples=20, suppress_health_check=[HealthCheck.too_slow])
+
+
+def through_a_pipe(message: Any) -> bytes:
+    pipe = io.BytesIO()
+    messages.send(pipe, message)
+    pipe.seek(0)
+    data = messages.receive(pipe.read)
+    assert data is not None and pipe.read() == b""
+    return data
+
+
+@each(messages.Request)
+@few
+@given(data=st.data())
+def test_requests_come_through_a_pipe_as_they_were(kind: Any, data: st.DataObject) -> None:
+    message = data.draw(any_of(kind))
+    back = messages.decode_request(through_a_pipe(message))
+    assert type(back) is kind and back == message
+
+
+@each(messages.Reply)
+@few
+@given(data=st.data())
+def test_replies_come_through_a_pipe_as_they_were(kind: Any, data: st.DataObject) -> None:
+    message = data.draw(any_of(kind))
+    back = messages.decode_reply(through_a_pipe(message))
+    assert type(back) is kind and back == message
+
+
+@each(messages.Record)
+@few
+@given(data=st.data())
+def test_records_are_the_same_read_from_one_line_of_json(kind: Any, data: st.DataObject) -> None:
+    record = data.draw(any_of(kind))
+    line = msgspec.json.encode(record)
+    back = msgspec.json.decode(line, type=messages.Record)
+    assert type(back) is kind and back == record
+    assert b"\n" not in line
+
+
+def test_numbers_that_are_not_finite_come_through_a_pipe() -> None:
+    sent = messages.Trained(
+        row=messages.Row(backend="a", device="cpu"),
+        metrics={"a": math.nan, "b": math.inf, "c": -math.inf},
+        peak_bytes=1,
+        imported_bytes=1,
+    )
+    back = messages.decode_reply(through_a_pipe(sent))
+    assert math.isnan(back.metrics["a"])
+    assert (back.metrics["b"], back.metrics["c"]) == (math.inf, -math.inf)
+
+
+def test_messages_follow_one_another_in_a_pipe() -> None:
+    pipe = io.BytesIO()
+    sent = [messages.Observe(fixture="a" * n) for n in (0, 1, 70_000)]
+    for message in sent:
+        messages.send(pipe, message)
+    pipe.seek(0)
+    received = [messages.receive(pipe.read) for _ in sent]
+    assert [messages.decode_request(data or b"") for data in received] == sent
+    assert messages.receive(pipe.read) is None
+
+
+def test_a_frame_is_four_bytes_of_length_and_the_message() -> None:
+    pipe = io.BytesIO()
+    messages.send(pipe, messages.Done())
+    length, body = pipe.getvalue()[:4], pipe.getvalue()[4:]
+    assert int.from_bytes(length, "big") == len(body)
+    assert msgspec.msgpack.decode(body) == {"type": "Done"}
+
+
+def test_a_truncated_frame_is_the_end() -> None:
+    pipe = io.BytesIO()
+    messages.send(pipe, messages.Observe(fixture="odd"))
+    whole = pipe.getvalue()
+    for kept in range(len(whole)):
+        assert messages.receive(io.BytesIO(whole[:kept]).read) is None
+    assert messages.receive(io.BytesIO(whole).read) == whole[4:]
+
+
+@pytest.mark.parametrize("data", [b"", b"\xc1", b"\x81\xa4type\xa4Nope"])
+def test_what_is_no_message_is_refused(data: bytes) -> None:
+    for decode in (messages.decode_request, messages.decode_reply):
+        with pytest.raises(msgspec.DecodeError):
+            decode(data)
+
+
+def test_labels_tell_rows_apart() -> None:
+    rows = [
+        messages.Row(backend=backend, device=device, copy=copy, slowed=slowed)
+        for backend in ("a", "b")
+        for device in ("cpu", "cuda")
+        for copy in (0, 1)
+        for slowed in (False, True)
+    ]
+    assert len({row.label for row in rows}) == len(rows)
+    assert messages.Row(backend="torch", device="cpu").label == "torch"
+    assert messages.Row(backend="torch", device="cuda").label == "torch:cuda"
