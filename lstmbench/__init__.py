@@ -1,10 +1,11 @@
-"""Which of these LSTM implementations computes the same thing, and how fast?
+"""Which of these LSTM implementations compute the same thing, and how fast?
 
-This is the face that plugins import; it loads no framework, and NumPy only for what computes.
+This module is the public face: what plugins derive from, and what users call. Importing it loads
+no framework, and NumPy only once something that computes is used.
 """
 
 import importlib
-from pathlib import Path
+from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 from lstmbench.interface import (
@@ -12,6 +13,7 @@ from lstmbench.interface import (
     VOCABULARY,
     Backend,
     BackendInfo,
+    ModelSpec,
     Options,
     Parameters,
     Split,
@@ -23,56 +25,93 @@ from lstmbench.interface.errors import NotSupported, UsageError
 from lstmbench.interface.hookspecs import hookimpl
 
 if TYPE_CHECKING:
-    import pandas
-
-    from lstmbench.host.allocator import keep_freed_memory
+    from lstmbench.api import (
+        CheckResult,
+        RunComparison,
+        RunResult,
+        SelfTestResult,
+        check,
+        compare,
+        ladder_tests,
+        load,
+        open_run,
+        render,
+        resume,
+        run,
+        selftest,
+    )
+    from lstmbench.host.memory import keep_freed_memory
     from lstmbench.interface.noisy_rule import NoisyRule, uniforms
     from lstmbench.interface.parameters import random_generator, views
+
+    __version__: str
 
 __all__ = [
     "INTERFACE",
     "VOCABULARY",
     "Backend",
     "BackendInfo",
+    "CheckResult",
+    "ModelSpec",
     "NoisyRule",
     "NotSupported",
     "Options",
     "Parameters",
+    "RunComparison",
+    "RunResult",
+    "SelfTestResult",
     "Split",
     "State",
     "Task",
     "TaskInfo",
     "UsageError",
+    "__version__",
+    "check",
+    "compare",
     "hookimpl",
     "keep_freed_memory",
+    "ladder_tests",
     "load",
+    "open_run",
     "random_generator",
+    "render",
+    "resume",
+    "run",
+    "selftest",
     "uniforms",
     "views",
 ]
 
-
 _ON_DEMAND = {
+    "CheckResult": "api",
     "NoisyRule": "interface.noisy_rule",
-    "keep_freed_memory": "host.allocator",
+    "RunComparison": "api",
+    "RunResult": "api",
+    "SelfTestResult": "api",
+    "check": "api",
+    "compare": "api",
+    "keep_freed_memory": "host.memory",
+    "ladder_tests": "api",
+    "load": "api",
+    "open_run": "api",
     "random_generator": "interface.parameters",
+    "render": "api",
+    "resume": "api",
+    "run": "api",
+    "selftest": "api",
     "uniforms": "interface.noisy_rule",
     "views": "interface.parameters",
 }
+"""Where each name is that is imported when it is first used."""
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return metadata.version("lstmbench")
     if name not in _ON_DEMAND:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(f"{__name__}.{_ON_DEMAND[name]}"), name)
 
 
-def load(path: str | Path) -> "pandas.DataFrame":
-    """All observations of the run in a folder as a tidy DataFrame, one a row, with its unit.
-
-    Columns: backend, device, metric, unit, launch, round, epoch, value. Raises UsageError if the
-    folder holds no run, or a damaged one.
-    """
-    from lstmbench.records.folder import frame
-
-    return frame(Path(path))
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -3,19 +3,20 @@
 import json
 import sys
 import typing
-from collections.abc import Callable
-from datetime import datetime
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
 
 from lstmbench.interface.errors import UsageError
-from lstmbench.protocol.settings import QUICK, Settings, from_mapping, read_config
+from lstmbench.protocol.settings import Settings
 
-SELFTEST = {"backend": "numpy", "device": "cpu", "time_budget": 90.0}
-"""What `selftest` changes of the default settings, unless it is given."""
+if TYPE_CHECKING:
+    from lstmbench.analysis.results import RunResult
+    from lstmbench.experiment.progress import Progress, Report
 
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 
@@ -41,7 +42,7 @@ def main() -> None:
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="lstmbench")
 def commands() -> None:
-    """Which of these LSTM implementations computes the same thing, and how fast?"""
+    """Which of these LSTM implementations compute the same thing, and how fast?"""
 
 
 def _option_type(annotation: Any) -> tuple[Any, str]:
@@ -116,37 +117,46 @@ def run_command(
     resume: Path | None,
     **given: Any,
 ) -> int:
-    """Check, time and train every backend, and say which is right and how fast."""
-    from lstmbench.experiment import planning
-    from lstmbench.plugins import registry as plugins
-    from lstmbench.records import folder as store
+    """Check, time and train every backend, and report which is right and how fast."""
+    from lstmbench import api
 
-    chosen = {name: value for name, value in given.items() if value is not None}
-    registry = plugins.discover()
-    if resume:
-        if chosen or quick or config or output:
-            raise UsageError("--resume takes all settings from the folder; give no others with it")
-        planning.check_resumable(store.read(resume), registry)
-        return _finish_run(resume, registry)
-    merged = {
-        **(QUICK if quick else {}),
-        **(read_config(config) if config else {}),
-        **chosen,
-    }
-    settings = from_mapping(merged, "settings")
-    header = planning.plan(settings, registry)
-    stamp = datetime.now().strftime("%Y-%m-%dT%H-%M-%S")
-    folder = output or Path("results") / f"{stamp}-{settings.task}"
-    store.create(folder, header)
-    return _finish_run(folder, registry)
+    chosen = _given(given)
+    with _progress_bars() as progress:
+        if resume:
+            if chosen or quick or config or output:
+                message = "--resume takes all settings from the folder; give no others with it"
+                raise UsageError(message)
+            result = api.resume(resume, progress=progress)
+        else:
+            result = api.run(output=output, quick=quick, config=config, progress=progress, **chosen)
+    _show_run(result)
+    click.echo(f"written to {result.folder}")
+    return _status(result.passed)
 
 
-def _progress() -> Any:
-    """Progress bars on standard error; nothing where that is no terminal."""
+def _given(options: dict[str, Any]) -> dict[str, Any]:
+    """The settings that were given on the command line."""
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _status(passed: bool) -> int:
+    return 0 if passed else EXIT_FAILED
+
+
+def _show_run(result: "RunResult") -> None:
+    from lstmbench.report import document, terminal
+
+    terminal.show(document.document(result), terminal.console())
+
+
+@contextmanager
+def _progress_bars() -> "Iterator[Report]":
+    """Show progress as bars on standard error; nothing where that is no terminal."""
+    from rich import progress as rich_progress
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
-        Progress,
+        TaskID,
         TextColumn,
         TimeElapsedColumn,
         TimeRemainingColumn,
@@ -155,7 +165,8 @@ def _progress() -> Any:
     from lstmbench.report import terminal
 
     stderr = terminal.console(stderr=True)
-    return Progress(
+    bars: dict[str, TaskID] = {}
+    with rich_progress.Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
@@ -163,85 +174,59 @@ def _progress() -> Any:
         TimeRemainingColumn(),
         console=stderr,
         disable=not stderr.is_terminal,
-    )
+    ) as shown:
 
+        def update(progress: "Progress") -> None:
+            if progress.phase not in bars:
+                bars[progress.phase] = shown.add_task(progress.phase)
+            shown.update(bars[progress.phase], total=progress.total, completed=progress.done)
 
-def _finish_run(folder: Path, registry: Any) -> int:
-    from lstmbench.analysis import results as summary
-    from lstmbench.experiment import run as runner
-    from lstmbench.records import folder as store
-    from lstmbench.report import csv, document, markdown, terminal
-
-    with _progress() as progress:
-        runner.run(folder, registry, progress)
-    result = summary.summarise(store.read(folder))
-    answer = document.document(result)
-    store.write(folder / "summary.csv", csv.render(result))
-    store.write(folder / "report.md", markdown.render(answer))
-    terminal.show(answer, terminal.console())
-    click.echo(f"written to {folder}")
-    return summary.exit_status(result)
+        yield update
 
 
 @commands.command("check")
 @click.argument("names", nargs=-1, required=True)
 @_settings_options
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 def check_command(names: tuple[str, ...], as_json: bool, **given: Any) -> int:
-    """The parity ladder alone, for one or more backends (or all), in seconds."""
-    from lstmbench.experiment import conformance
+    """Climb the parity ladder alone, with one or more backends (or all), in seconds."""
+    from lstmbench.experiment import check
     from lstmbench.plugins import registry as plugins
-    from lstmbench.report import terminal, verdicts
+    from lstmbench.report import json, parity, terminal
 
     if given.get("backend"):
         raise UsageError("check takes its backends as arguments, not by --backend")
-    chosen = {name: value for name, value in given.items() if value is not None}
     registry = plugins.discover()
-    header = conformance.plan(registry, *names, **chosen)
+    header = check.plan(registry, *names, **_given(given))
     found = []
-    for one in conformance.climb(header.rows, header.settings, registry):
+    for one in check.climb(header.contenders, header.settings, registry):
         found.append(one)
         if not as_json:
-            verdicts.show(one.row, one.rungs, one.failure, terminal.console())
+            parity.show(one.contender, one.verdict, one.rungs, one.failure, terminal.console())
     if as_json:
-        answer = [
-            {
-                "row": msgspec.to_builtins(one.row),
-                "sound": one.sound,
-                "first_difference": msgspec.to_builtins(one.first_difference),
-                "failure": one.failure,
-                "rungs": msgspec.to_builtins(one.rungs),
-            }
-            for one in found
-        ]
-        click.echo(json.dumps(answer, indent=2))
-    return 0 if all(one.sound for one in found) else EXIT_FAILED
+        click.echo(json.render(json.check([(f.contender, f.verdict, f.rungs) for f in found])))
+    return _status(all(one.passed for one in found))
 
 
 @commands.command("selftest")
 @_settings_options
 @click.option("--experiments", type=click.IntRange(1, 1000), default=4, show_default=True)
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 def selftest_command(experiments: int, as_json: bool, **given: Any) -> int:
-    """A/A: one backend against itself, for this machine's noise floor.
+    """A/A: time one backend against itself, for this machine's noise floor.
 
     Unless given otherwise the backend is numpy, and --time-budget 90 seconds an experiment.
     """
-    from lstmbench.experiment import planning, selftest
-    from lstmbench.plugins import registry as plugins
-    from lstmbench.report import noise, terminal
+    from lstmbench import api
+    from lstmbench.report import json, noise, terminal
 
-    chosen = {name: value for name, value in given.items() if value is not None}
-    registry = plugins.discover()
-    settings = from_mapping({**SELFTEST, **chosen}, "settings")
-    settings = planning.plan(settings, registry).settings
-    with _progress() as progress:
-        result = selftest.run(settings, registry, experiments, progress)
+    with _progress_bars() as progress:
+        result = api.selftest(experiments=experiments, progress=progress, **_given(given))
     if as_json:
-        click.echo(json.dumps(noise.plain(result), indent=2))
+        click.echo(json.render(json.selftest(result)))
     else:
         noise.show(result, terminal.console())
-    return 0 if result.sound else EXIT_FAILED
+    return _status(result.passed)
 
 
 @commands.command("report")
@@ -253,29 +238,16 @@ def selftest_command(experiments: int, as_json: bool, **given: Any) -> int:
     default="terminal",
     show_default=True,
 )
-def report_command(folder: Path, form: str) -> int:
-    """The answer of a run again, from its records."""
-    from lstmbench.analysis import results as summary
-    from lstmbench.records import folder as store
-    from lstmbench.report import csv, document, markdown, terminal
+def report_command(folder: Path, form: Any) -> int:
+    """Print the answer of a run again, from its records."""
+    from lstmbench import api
 
-    result = summary.summarise(store.read(folder))
-    match form:
-        case "terminal":
-            terminal.show(document.document(result), terminal.console())
-        case "markdown":
-            click.echo(markdown.render(document.document(result)), nl=False)
-        case "csv":
-            click.echo(csv.render(result), nl=False)
-        case "json":
-            answer = {
-                "header": msgspec.to_builtins(result.header),
-                "complete": result.complete,
-                "ceiling": msgspec.to_builtins(result.ceiling),
-                "rows": csv.rows(result),
-            }
-            click.echo(json.dumps(answer, indent=2))
-    return summary.exit_status(result)
+    result = api.open_run(folder)
+    if form == "terminal":
+        _show_run(result)
+    else:
+        click.echo(api.render(result, form), nl=False)
+    return _status(result.passed)
 
 
 @commands.command("compare")
@@ -286,22 +258,20 @@ def report_command(folder: Path, form: str) -> int:
     type=click.FloatRange(0, 1, max_open=True),
     default=0.05,
     show_default=True,
-    help="Share by which a row may be slower.",
+    help="Share by which a contender may be slower.",
 )
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 def compare_command(before: Path, after: Path, gate: float, as_json: bool) -> int:
-    """Two runs, one held against the other; status 1 if a row broke or is slower than the gate."""
-    from lstmbench.analysis import results as summary
-    from lstmbench.records import folder as store
-    from lstmbench.report import comparison, terminal
+    """Compare two runs; status 1 if a contender no longer passes or is slower than the gate."""
+    from lstmbench import api
+    from lstmbench.report import comparison, json, terminal
 
-    runs = (summary.summarise(store.read(folder)) for folder in (before, after))
-    found = comparison.compare(*runs)
+    found = api.compare(before, after)
     if as_json:
-        click.echo(json.dumps(comparison.plain(found, gate), indent=2))
+        click.echo(json.render(json.comparison(found, gate)))
     else:
         comparison.show(found, gate, terminal.console())
-    return 0 if comparison.passes(found, gate) else EXIT_FAILED
+    return _status(found.passed(gate))
 
 
 @commands.group("plugin")
@@ -323,9 +293,9 @@ def plugin_new_command(name: str) -> int:
 
 
 @commands.command("list")
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 def list_command(as_json: bool) -> int:
-    """Backends, tasks and devices; for what is not usable, why, and what to type."""
+    """List backends, tasks and devices; for what is not usable, why, and what to type."""
     from lstmbench.plugins import inventory
     from lstmbench.plugins import registry as plugins
 
@@ -333,9 +303,10 @@ def list_command(as_json: bool) -> int:
     if as_json:
         click.echo(json.dumps(found, indent=2))
     else:
+        from lstmbench.report import inventory as listing
         from lstmbench.report import terminal
 
-        inventory.show(found, terminal.console())
+        listing.show(found, terminal.console())
     return 0
 
 

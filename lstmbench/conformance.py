@@ -1,11 +1,69 @@
-"""The conformance kit for authors of backends; see `lstmbench.experiment.conformance`."""
+"""The conformance kit: the parity ladder for a backend, for its author and their CI.
 
-from lstmbench.experiment.conformance import (
-    PLACES,
-    Verdicts,
-    check,
-    ladder_tests,
-    read_known_failures,
-)
+Three ways in. `lstmbench check NAME` in a shell; `pytest --lstmbench NAME`, or in a test file
 
-__all__ = ["PLACES", "Verdicts", "check", "ladder_tests", "read_known_failures"]
+    from lstmbench.conformance import ladder_tests
+
+    test_ladder = ladder_tests("mine")
+
+for a test of each rung; and `check` from Python.
+"""
+
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from lstmbench.analysis.verdict import rung_in_words
+from lstmbench.experiment.check import CheckResult, check
+from lstmbench.parity.known_failures import read as read_known_failures
+from lstmbench.parity.ladder import PLACES
+
+__all__ = ["PLACES", "CheckResult", "check", "judge", "ladder_tests", "read_known_failures"]
+
+
+def ladder_tests(
+    name: str, known_failures: str | Path | None = None, **settings: Any
+) -> Callable[[str], None]:
+    """Return a pytest test function with one case for each rung at each case of the ladder.
+
+    A rung that is not claimed is skipped. One that matches a line of the file `known_failures`
+    (see `read_known_failures`) is expected to fail, and fails the suite once it no longer does.
+    The ladder is climbed when the first of the tests runs.
+    """
+    import pytest
+
+    known = read_known_failures(known_failures) if known_failures else {}
+
+    def parameter(place: str) -> Any:
+        marks = [pytest.mark.xfail(reason=known[place], strict=True)] if place in known else []
+        return pytest.param(place, id=place, marks=marks)
+
+    @pytest.mark.parametrize("place", [parameter(place) for place in PLACES])
+    def test(place: str) -> None:
+        judge(name, place, **settings)
+
+    return test
+
+
+def judge(name: str, place: str, **settings: Any) -> None:
+    """Pass, skip or fail the running pytest test by what a backend does at a place."""
+    import pytest
+
+    for found in _checked(name, tuple(sorted(settings.items()))):
+        label = found.contender.label
+        results = {one.place: one for one in found.rungs}
+        if place not in results:
+            reasons = "; ".join(found.verdict.reasons)
+            pytest.fail(f"{label}: not reached: {reasons}", pytrace=False)
+        one = results[place]
+        if one.result.outcome == "not claimed":
+            pytest.skip("not claimed")
+        if not one.result.passed:
+            text = f"{label} {rung_in_words(one)}"
+            pytest.fail("\n".join([text, one.traceback]).rstrip(), pytrace=False)
+
+
+@cache
+def _checked(name: str, settings: tuple[tuple[str, Any], ...]) -> list[CheckResult]:
+    return check(name, **dict(settings))

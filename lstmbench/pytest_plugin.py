@@ -33,7 +33,8 @@ def pytest_collection_modifyitems(
     names = [name for name in config.getoption("lstmbench").split(",") if name]
     if not names:
         return
-    from lstmbench.experiment import conformance
+    from lstmbench import conformance
+    from lstmbench.experiment.check import plan
     from lstmbench.interface.errors import UsageError
     from lstmbench.plugins import registry as plugins
 
@@ -41,7 +42,7 @@ def pytest_collection_modifyitems(
     file = config.getoption("lstmbench_known_failures")
     try:
         known = conformance.read_known_failures(file) if file else {}
-        conformance.plan(plugins.discover(), *names, dtype=dtype)
+        plan(plugins.discover(), *names, dtype=dtype)
     except UsageError as error:
         raise pytest.UsageError(str(error)) from None
     for name in names:
@@ -63,7 +64,7 @@ class RungItem(pytest.Item):
         self.backend, self.dtype = backend, dtype
 
     def runtest(self) -> None:
-        from lstmbench.experiment import conformance
+        from lstmbench import conformance
 
         conformance.judge(self.backend, self.name, dtype=self.dtype)
 

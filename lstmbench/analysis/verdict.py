@@ -1,12 +1,116 @@
-"""Where a backend first departs from the oracle."""
+"""The verdict on a contender: the one answer to "is this result good?", with reasons."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Literal
 
-from lstmbench import parity
-from lstmbench.protocol.messages import Rung
+from lstmbench.parity import Comparison
+from lstmbench.parity.known_failures import TIMED, KnownFailures
+from lstmbench.parity.rungs import ORDER, RUNGS
+from lstmbench.protocol.observations import BlockCheck, Failure, RungResult
+
+Status = Literal["passed", "passed as approximate", "failed", "not claimed", "not run"]
+
+Evidence = RungResult | BlockCheck | Failure
+"""The records that a verdict is made from."""
 
 
-def first_difference(rungs: Iterable[Rung]) -> Rung | None:
-    """The lowest rung that differs, on the first fixture on which it does."""
-    wrong = [rung for rung in rungs if rung.verdict == "differs"]
-    return min(wrong, key=lambda rung: parity.ORDER.index(rung.rung), default=None)
+@dataclass(frozen=True)
+class Verdict:
+    """What is to be thought of a contender, and why.
+
+    "passed as approximate": it needed the wider tolerance of approximate activations. "not
+    claimed": it offers nothing that could be compared. "not run": it was never compared.
+    """
+
+    status: Status
+    reasons: tuple[str, ...] = ()
+    """What is wrong, in words, the first difference first; empty where nothing is."""
+    excused: tuple[str, ...] = ()
+    """Differences that were known beforehand, each with the reason why it is expected."""
+
+    @property
+    def passed(self) -> bool:
+        """Whether its times may be ranked."""
+        return self.status in ("passed", "passed as approximate")
+
+
+def judge(
+    evidence: Iterable[Evidence],
+    known: KnownFailures | None = None,
+    too_fast: Iterable[str] = (),
+) -> Verdict:
+    """Return the verdict on one contender.
+
+    `evidence` is of that contender; `known` are the differences that are expected of it, by place.
+    `too_fast` says, in words, which of its times beat the machine's limit.
+    """
+    known = known or {}
+    kept = list(evidence)
+    failed = [one for one in kept if not isinstance(one, Failure) and not one.result.passed]
+    unexpected = [one for one in failed if place(one) not in known]
+    reasons = [
+        *(failure_in_words(one) for one in kept if isinstance(one, Failure)),
+        *_differences(unexpected),
+        *too_fast,
+    ]
+    places = (place(one) for one in failed)
+    excused = dict.fromkeys(f"{where}: {known[where]}" for where in places if where in known)
+    status = "failed" if reasons else _status(kept)
+    return Verdict(status, tuple(reasons), tuple(excused))
+
+
+def _status(evidence: Iterable[Evidence]) -> Status:
+    """The status of a contender of which nothing is wrong."""
+    results = [one for one in evidence if isinstance(one, RungResult)]
+    outcomes = {one.result.outcome for one in evidence if not isinstance(one, Failure)}
+    if not results:
+        return "not run"
+    if all(one.result.outcome == "not claimed" for one in results if RUNGS[one.rung].needs):
+        return "not claimed"
+    return "passed as approximate" if "passed as approximate" in outcomes else "passed"
+
+
+def _differences(failed: list[RungResult | BlockCheck]) -> Iterator[str]:
+    """The first difference of the ladder and the first inside the clock, in words."""
+    if first := first_difference(failed):
+        yield rung_in_words(first)
+    checks = [one for one in failed if isinstance(one, BlockCheck)]
+    if checks:
+        yield check_in_words(checks[0])
+
+
+def first_difference(evidence: Iterable[Evidence]) -> RungResult | None:
+    """Return the lowest rung that failed, at the first case at which it did."""
+    failed = (one for one in evidence if isinstance(one, RungResult) and not one.result.passed)
+    return min(failed, key=lambda one: ORDER.index(one.rung), default=None)
+
+
+def place(one: RungResult | BlockCheck) -> str:
+    """Return the place of a comparison, as it stands in a file of known failures."""
+    return one.place if isinstance(one, RungResult) else f"{TIMED}/{one.workload}"
+
+
+def what_differs(result: Comparison) -> str:
+    """Return the worst array of a comparison and by how much it is wrong, in words."""
+    size = "" if result.error is None else f"{result.error:.3g} × tolerance"
+    named = ", ".join(part for part in (result.note, size) if part)
+    return f"{result.array}: {named}" if result.array else named
+
+
+def rung_in_words(one: RungResult) -> str:
+    """Return where a backend departs from the oracle."""
+    return f"differs from the float64 oracle at {one.place}: {what_differs(one.result)}"
+
+
+def check_in_words(one: BlockCheck) -> str:
+    """Return in which block a backend computed something else than the oracle."""
+    return (
+        f"what it computed inside the clock ({one.workload}, launch {one.launch}, round "
+        f"{one.round}) differs from the float64 oracle: {what_differs(one.result)}"
+    )
+
+
+def failure_in_words(one: Failure) -> str:
+    """Return in which phase a contender failed, and how."""
+    return f"{one.kind} in {one.phase}: {one.message}"

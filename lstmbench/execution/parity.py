@@ -1,92 +1,57 @@
-"""The parity ladder across processes: the reference in one worker, a backend in another."""
+"""The parity ladder across processes: the oracle in one worker, a contender in another."""
 
 from collections.abc import Iterator
-from functools import partial
 
 from lstmbench import parity
-from lstmbench.execution.workers import Bench, Worker, WorkerFailed
-from lstmbench.interface import parameters
+from lstmbench.execution.workers import Worker, WorkerFailed
 from lstmbench.interface.errors import UsageError
-from lstmbench.protocol.messages import (
-    Ceiling,
-    Done,
-    Expected,
-    Observe,
-    Observed,
-    Reference,
-    Row,
-    Rung,
-    Survey,
-)
+from lstmbench.parity.cases import NAMES
+from lstmbench.parity.rungs import rungs
+from lstmbench.protocol.contender import Contender
+from lstmbench.protocol.messages import Done, ExpectCase, ObserveCase
+from lstmbench.protocol.observations import RungResult
 
-ORACLE = Row(backend="numpy", device="cpu")
-FIXTURES = (*parity.FIXTURES, "run")
-
-References = dict[str, dict[str, parity.Reference]]
-"""What to expect, by fixture and rung."""
+Expectations = dict[str, dict[str, parity.Expected]]
+"""What is expected, by case and rung."""
 
 
-def open_oracle(bench: Bench) -> Worker:
-    """A worker with the float64 reference; one thread, as it must not depend on a quiet machine."""
-    return bench.open(ORACLE, threads=1)
-
-
-def survey(oracle: Worker) -> Ceiling:
-    """What is possible on the run's task."""
-    return oracle.ask(Survey(), Ceiling)
-
-
-def references(oracle: Worker) -> References:
-    """What every backend must show, on every fixture and rung.
+def expectations(oracle: Worker) -> Expectations:
+    """Return what every contender must show, at every case and on every rung.
 
     Raises UsageError if the oracle computes wrongly on this machine.
     """
-    result: References = {}
-    for fixture in FIXTURES:
-        try:
-            replies = list(oracle.stream(Reference(fixture=fixture), Done))
-        except WorkerFailed as error:
-            if error.reason == "refused":
-                raise UsageError(error.message) from None
-            raise
-        result[fixture] = {r.rung: reference(r) for r in replies if isinstance(r, Expected)}
-    return result
+    return {case: _expected_at(oracle, case) for case in NAMES}
 
 
-def reference(expected: Expected) -> parity.Reference:
-    """Expected values as they came through the pipe."""
-    return parity.Reference(expected.rung, parameters.from_bytes(expected.arrays), expected.bands)
+def _expected_at(oracle: Worker, case: str) -> dict[str, parity.Expected]:
+    try:
+        replies = list(oracle.stream(ExpectCase(case=case), Done))
+    except WorkerFailed as error:
+        if error.kind == "refused":
+            raise UsageError(error.message) from None
+        raise
+    return {reply.name: reply for reply in replies if isinstance(reply, parity.Expected)}
 
 
-def climb(worker: Worker, row: Row, expected: References) -> Iterator[Rung]:
-    """Every rung of every fixture, as it is reached.
+def climb(worker: Worker, contender: Contender, expected: Expectations) -> Iterator[RungResult]:
+    """Yield the result of every rung at every case, as it is reached.
 
     Raises WorkerFailed, with the rung at which it happened, if the worker ends on the way.
     """
-    for fixture in FIXTURES:
-        ahead = iter(parity.rungs(fixture))
+    for case in NAMES:
+        ahead = iter(rungs(case))
         try:
-            for reply in worker.stream(Observe(fixture=fixture), Done):
-                if isinstance(reply, Observed):
+            for reply in worker.stream(ObserveCase(case=case), Done):
+                if isinstance(reply, parity.Observation):
                     next(ahead)
-                    yield _judge(row, reply, expected[fixture][reply.rung])
+                    yield RungResult(
+                        contender=contender,
+                        case=case,
+                        rung=reply.rung,
+                        result=parity.compare(expected[case][reply.rung], reply),
+                        traceback=reply.traceback,
+                    )
         except WorkerFailed as error:
-            where = f"at {fixture}/{next(ahead, 'end')}: {error.message}"
-            raise WorkerFailed(error.reason, where, error.traceback) from None
-
-
-def _judge(row: Row, observed: Observed, expected: parity.Reference) -> Rung:
-    rung = partial(Rung, row=row, fixture=observed.fixture, rung=observed.rung)
-    if not observed.claimed:
-        return rung(verdict="not claimed")
-    if observed.error:
-        note = f"raised {observed.error}"
-        return rung(verdict="differs", note=note, traceback=observed.traceback)
-    verdict = parity.compare(expected, parameters.from_bytes(observed.arrays))
-    return rung(
-        verdict="agrees" if verdict.agrees else "differs",
-        error=verdict.error if verdict.error < float("inf") else None,
-        band=verdict.band if verdict.band == verdict.band else None,
-        tensor=verdict.tensor,
-        note=verdict.note,
-    )
+            rung = next(ahead, None)
+            where = f"at {case}/{rung.name if rung else 'end'}: {error.message}"
+            raise WorkerFailed(error.kind, where, error.traceback) from None

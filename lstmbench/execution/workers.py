@@ -1,4 +1,4 @@
-"""The runner's side of a worker: starting it, asking it, and knowing how it ended."""
+"""The parent's side of a worker: starting it, asking it, and knowing how it ended."""
 
 import os
 import select
@@ -12,27 +12,28 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
-import psutil
-
-from lstmbench.host import environment
-from lstmbench.interface import Options
+from lstmbench.host import processes
 from lstmbench.plugins.registry import Registry
-from lstmbench.protocol import messages
-from lstmbench.protocol.messages import Row
+from lstmbench.protocol import messages, wire
+from lstmbench.protocol.contender import Contender
+from lstmbench.protocol.observations import FailureKind
 from lstmbench.protocol.settings import Settings
 
 LOG_TAIL_BYTES = 4000
 EXIT_SECONDS = 10
 
+ORACLE = Contender(backend="oracle")
+ORACLE_FACTORY = "lstmbench_numpy.backend:NumpyBackend"
+
 Answer = TypeVar("Answer")
 
 
 class WorkerFailed(Exception):
-    """A worker raised, died or hung; `reason` is one of `messages.Reason`."""
+    """A worker raised, died or hung; `kind` says which."""
 
-    def __init__(self, reason: messages.Reason, message: str, traceback: str = "") -> None:
+    def __init__(self, kind: FailureKind, message: str, traceback: str = "") -> None:
         super().__init__(message)
-        self.reason, self.message, self.traceback = reason, message, traceback
+        self.kind, self.message, self.traceback = kind, message, traceback
 
 
 class Worker:
@@ -76,18 +77,18 @@ class Worker:
     def _send(self, request: messages.Request) -> None:
         assert self._process.stdin is not None
         try:
-            messages.send(self._process.stdin, request)
+            wire.send(self._process.stdin, request)
         except BrokenPipeError:
             raise self._ended() from None
 
     def _receive(self) -> Any:
         """The next answer, asleep until it comes; a worker silent for `timeout` is killed."""
-        data = messages.receive(self._reader(time.monotonic() + self.timeout))
+        data = wire.receive(self._reader(time.monotonic() + self.timeout))
         if data is None:
             raise self._ended()
-        reply = messages.decode_reply(data)
+        reply = wire.decode_reply(data)
         if isinstance(reply, messages.Raised):
-            raise WorkerFailed(reply.reason, reply.message, reply.traceback)
+            raise WorkerFailed(reply.kind, reply.message, reply.traceback)
         return reply
 
     def _reader(self, deadline: float) -> Callable[[int], bytes]:
@@ -130,13 +131,10 @@ class Worker:
         self._log.seek(max(0, size - LOG_TAIL_BYTES))
         return self._log.read().decode(errors="replace")
 
-    def processor_seconds(self) -> float:
-        """Processor time that the worker has used so far; 0 if it is gone."""
-        try:
-            times = psutil.Process(self._process.pid).cpu_times()
-        except psutil.Error:
-            return 0.0
-        return float(times.user + times.system)
+    @property
+    def pid(self) -> int:
+        """The worker's process number."""
+        return self._process.pid
 
     def kill(self) -> None:
         """End the worker and whatever it started, at once."""
@@ -156,47 +154,52 @@ class Worker:
         self._log.close()
 
 
-class Bench:
-    """Where a run's workers are started: its settings, its plugins, its cache of compiled code."""
+class WorkerFactory:
+    """Starts the workers of an experiment, which share a cache of compiled code.
 
-    def __init__(self, settings: Settings, registry: Registry) -> None:
-        self.settings, self.registry = settings, registry
+    Use as a context manager: the cache is gone at the end.
+    """
+
+    def __init__(self, registry: Registry) -> None:
+        self.registry = registry
         self._cache = tempfile.TemporaryDirectory(prefix="lstmbench-")
 
-    def __enter__(self) -> "Bench":
+    def __enter__(self) -> "WorkerFactory":
         return self
 
     def __exit__(self, *error: object) -> None:
         self._cache.cleanup()
 
-    def open(self, row: Row, threads: int = 0) -> Worker:
-        """A fresh worker with a row's backend loaded, with the run's threads unless given.
+    def open(self, contender: Contender, settings: Settings) -> Worker:
+        """Return a fresh worker with a contender's backend loaded, with the run's threads.
 
         Raises WorkerFailed if it cannot be loaded.
         """
-        return self._open(row, threads)[0]
+        factory = self.registry.backends[contender.backend].factory
+        return self._open(contender, factory, settings, settings.threads)[0]
 
-    def devices(self, backend: str) -> list[str]:
-        """The kinds of device that a backend finds here, best first."""
-        worker, opened = self._open(Row(backend=backend, device="cpu"), threads=1)
+    def open_oracle(self, settings: Settings, threads: int = 1) -> Worker:
+        """Return a fresh worker with the float64 oracle.
+
+        It has one thread unless given, as it must not depend on a quiet machine.
+        """
+        return self._open(ORACLE, ORACLE_FACTORY, settings, threads)[0]
+
+    def devices(self, backend: str, settings: Settings) -> list[str]:
+        """Return the kinds of device that a backend finds here, best first."""
+        factory = self.registry.backends[backend].factory
+        worker, opened = self._open(Contender(backend=backend), factory, settings, threads=1)
         worker.close()
         return opened.devices
 
-    def _open(self, row: Row, threads: int) -> tuple[Worker, messages.Opened]:
-        settings = self.settings
-        threads = threads or settings.threads
-        variables = environment.worker_environment(threads, Path(self._cache.name))
+    def _open(
+        self, contender: Contender, factory: str, settings: Settings, threads: int
+    ) -> tuple[Worker, messages.Opened]:
+        variables = processes.worker_environment(threads, Path(self._cache.name))
         request = messages.Open(
-            row=row,
-            factory=self.registry.backends.ours(row.backend).factory,
-            options=Options(
-                device=row.device,
-                dtype=settings.dtype,
-                threads=threads,
-                tf32=settings.tf32,
-                learning_rate=settings.learning_rate,
-                clip_norm=settings.clip,
-            ),
+            contender=contender,
+            factory=factory,
+            options=settings.options(contender.device, threads),
             settings=settings,
             task_factory=self.registry.tasks[settings.task].factory,
         )

@@ -1,45 +1,46 @@
-"""What a run will be: which rows, on what machine, at which settings; or why it cannot be."""
+"""What a run will be: which contenders, on what machine, at which settings; or why it cannot be."""
 
 import msgspec
 import psutil
 
-from lstmbench.execution import parity as ladder
-from lstmbench.execution.workers import Bench, WorkerFailed
-from lstmbench.host import environment
-from lstmbench.interface import BackendInfo, parameters
+from lstmbench.execution.workers import WorkerFactory, WorkerFailed
+from lstmbench.host import cpu, environment, gpu
+from lstmbench.interface import BackendInfo
 from lstmbench.interface.errors import UsageError, unknown
 from lstmbench.plugins.registry import ALL, Registry, unusable
-from lstmbench.protocol.messages import SCHEMA, Row
+from lstmbench.protocol.contender import Contender
 from lstmbench.protocol.settings import Settings
-from lstmbench.records import folder as store
+from lstmbench.records import folder as folders
 
 MEMORY_SHARE = 0.8
 
 
-def plan(settings: Settings, registry: Registry) -> store.Header:
-    """Which rows there will be, on what machine; UsageError if the settings cannot be met."""
+def plan(settings: Settings, registry: Registry) -> folders.Header:
+    """Return which contenders there will be, and on what machine.
+
+    Raises UsageError if the settings cannot be met.
+    """
     registry.tasks[settings.task]  # refuse an unknown one before all else
     if not settings.threads:
-        settings = msgspec.structs.replace(settings, threads=environment.usable_cores())
+        settings = msgspec.structs.replace(settings, threads=cpu.usable_cores())
     _check_memory(settings)
     names, skipped = _backends(settings, registry)
-    rows = [
-        Row(backend=name, device=device)
+    contenders = [
+        Contender(backend=name, device=device)
         for name in names
         for device in _devices(registry.backends[name], settings, registry)
     ]
-    if not rows:
+    if not contenders:
         raise UsageError(f"no backend can use device {', '.join(settings.device)}")
-    settings = _with_baseline(settings, [row.backend for row in rows])
+    settings = _with_baseline(settings, [one.backend for one in contenders])
     _check_task(settings, registry)
-    modules = [m for row in rows for m in registry.backends[row.backend].requires]
+    modules = [m for one in contenders for m in registry.backends[one.backend].requires]
     core = ["lstmbench", "numpy", "scipy", "pluggy", "msgspec"]
-    return store.Header(
-        schema=SCHEMA,
+    return folders.Header(
         lstmbench=environment.versions(["lstmbench"]).get("lstmbench", "unknown"),
-        created=store.now(),
+        created=folders.now(),
         settings=settings,
-        rows=rows,
+        contenders=contenders,
         skipped=skipped,
         environment=environment.describe([*core, *modules]),
     )
@@ -80,7 +81,7 @@ def _devices(info: BackendInfo, settings: Settings, registry: Registry) -> list[
     for device in settings.device:
         if device not in kinds | {"auto"}:
             raise unknown("device", device, kinds | {"auto"})
-        if device == "cuda" and not environment.has_cuda():
+        if device == "cuda" and not gpu.has_cuda():
             raise UsageError("device 'cuda': this machine has no NVIDIA GPU (choices: auto, cpu)")
         if device == "auto":
             result.append(_best_device(info, settings, registry))
@@ -91,13 +92,13 @@ def _devices(info: BackendInfo, settings: Settings, registry: Registry) -> list[
 
 def _best_device(info: BackendInfo, settings: Settings, registry: Registry) -> str:
     """What the backend itself finds here; it need not be asked where there is only a CPU."""
-    if not set(info.devices) - {"cpu"} or not environment.has_cuda():
+    if not set(info.devices) - {"cpu"} or not gpu.has_cuda():
         return "cpu"
     try:
-        with Bench(settings, registry) as bench:
-            return bench.devices(info.name)[0]
+        with WorkerFactory(registry) as factory:
+            return factory.devices(info.name, settings)[0]
     except WorkerFailed:
-        return "cpu"  # its row will say what is wrong
+        return "cpu"  # its result will say what is wrong
 
 
 def _with_baseline(settings: Settings, names: list[str]) -> Settings:
@@ -110,10 +111,10 @@ def _with_baseline(settings: Settings, names: list[str]) -> Settings:
 def _check_task(settings: Settings, registry: Registry) -> None:
     """Have a worker make the task, which may refuse the settings."""
     try:
-        with Bench(settings, registry) as bench, ladder.open_oracle(bench):
-            pass
+        with WorkerFactory(registry) as factory:
+            factory.open_oracle(settings).close()
     except WorkerFailed as error:
-        if error.reason == "refused":
+        if error.kind == "refused":
             raise UsageError(error.message) from None
         raise
 
@@ -121,9 +122,9 @@ def _check_task(settings: Settings, registry: Registry) -> None:
 def _check_memory(settings: Settings) -> None:
     """Refuse sizes whose arrays alone cannot fit: weights with Adam's state, and activations."""
     s = settings
-    weights = 4 * parameters.count(parameters.shapes(s.hidden, s.layers))
-    activations = s.batch * s.seq_len * s.hidden * s.layers * 8
-    need = (weights + activations) * (8 if s.dtype == "float64" else 4)
+    weights = 4 * s.model.size
+    activations = s.shape.tokens * s.hidden * s.layers * 8
+    need = (weights + activations) * s.arithmetic.itemsize
     have = psutil.virtual_memory().total * MEMORY_SHARE
     if need > have:
         raise UsageError(
@@ -132,11 +133,11 @@ def _check_memory(settings: Settings) -> None:
         )
 
 
-def check_resumable(found: store.Run, registry: Registry) -> None:
-    """Raises UsageError if going on with a run would mix two machines' or versions' numbers."""
+def check_resumable(found: folders.Run, registry: Registry) -> None:
+    """Raise UsageError if going on with a run would mix two machines' or versions' numbers."""
     before = found.header.environment
-    for row in found.header.rows:
-        registry.backends[row.backend]
+    for contender in found.header.contenders:
+        registry.backends[contender.backend]
     now = environment.describe(before["versions"])
     for name in ("cpu", "cores_usable", "versions"):
         if now[name] != before[name]:

@@ -1,47 +1,50 @@
-"""The run itself: parity, then timing in turn, then training; recorded as it is made."""
+"""The run itself: parity, then interleaved timing, then training, recorded as they are made."""
 
 import time
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
-from rich.progress import Progress
-
-from lstmbench.analysis import results as summary
-from lstmbench.execution import launch as pairing
-from lstmbench.execution import parity as ladder
-from lstmbench.execution.workers import Bench, WorkerFailed
+from lstmbench.analysis.verdict import Evidence, Verdict, judge
+from lstmbench.execution import parity
+from lstmbench.execution.loop import TimingLoop
+from lstmbench.execution.stopping import StoppingRule
+from lstmbench.execution.workers import WorkerFactory, WorkerFailed
+from lstmbench.experiment.progress import Progress, Report, silent
+from lstmbench.interface.workloads import WORKLOADS
 from lstmbench.plugins.registry import Registry
-from lstmbench.protocol.messages import (
+from lstmbench.protocol.contender import Contender
+from lstmbench.protocol.messages import Prepare, Survey, Train
+from lstmbench.protocol.observations import (
+    BlockCheck,
     Ceiling,
-    Checked,
     Failure,
     Finished,
     Phase,
-    Prepare,
     Record,
-    Row,
-    Rung,
+    RungResult,
     Startup,
     Stopped,
-    Train,
     Trained,
 )
-from lstmbench.records import folder as store
-from lstmbench.worker import timing
+from lstmbench.records import folder as folders
 
-COLD = 0  # the launch in which nothing is compiled yet; the timed ones are counted from 1
+COLD = 0
+"""The launch in which nothing is compiled yet; the timed ones are counted from 1."""
+
+Kind = TypeVar("Kind")
 
 
-def run(folder: Path, registry: Registry, progress: Progress) -> None:
-    """Do what is missing in a run's folder, recording as it goes."""
-    store.mend(folder)
-    found = store.read(folder)
-    writer = store.Writer(folder)
+def resume(folder: Path, registry: Registry, report: Report = silent) -> None:
+    """Do what is missing in a run's folder, recording as it goes; `report` hears of progress."""
+    folders.drop_partial_record(folder)
+    found = folders.read(folder)
+    writer = folders.Writer(folder)
     try:
-        with Bench(found.header.settings, registry) as bench:
-            runner = Runner(found, bench, writer, progress)
+        with WorkerFactory(registry) as factory:
+            runner = Runner(found, factory, writer, report)
             runner.parity()
             runner.timing()
             runner.training()
@@ -50,128 +53,132 @@ def run(folder: Path, registry: Registry, progress: Progress) -> None:
 
 
 class Runner:
-    """What is known so far, and the means to find out the rest."""
+    """What is known of a run so far, and the means to find out the rest."""
 
     def __init__(
-        self, found: store.Run, bench: Bench, writer: store.Writer, progress: Progress
+        self, found: folders.Run, factory: WorkerFactory, writer: folders.Writer, report: Report
     ) -> None:
-        self.found, self.bench, self.writer, self.progress = (
-            found,
-            bench,
-            writer,
-            progress,
-        )
-        self.rows, self.settings = found.header.rows, found.header.settings
+        self.contenders, self.settings = found.header.contenders, found.header.settings
+        self.factory, self.writer, self.report = factory, writer, report
+        self.records = found.records
+        self._evidence: dict[Contender, list[Evidence]] = defaultdict(list)
+        for record in found.records:
+            self._weigh(record)
 
     def record(self, record: Record) -> None:
+        """Keep a record, on disk first."""
         self.writer.append(record)
-        self.found.records.append(record)
+        self.records.append(record)
+        self._weigh(record)
 
-    def of(self, kind: type) -> list[Any]:
-        return [record for record in self.found.records if isinstance(record, kind)]
+    def _weigh(self, record: Record) -> None:
+        if isinstance(record, RungResult | BlockCheck | Failure):
+            self._evidence[record.contender].append(record)
 
-    def missing(self, phase: Phase) -> list[Row]:
-        """The rows for which a phase has not been finished."""
-        done = [f.row for f in self.of(Finished) if f.phase == phase]
-        return [row for row in self.rows if row not in done]
+    def of(self, kind: type[Kind]) -> list[Kind]:
+        """Return all records of a kind."""
+        return [record for record in self.records if isinstance(record, kind)]
 
-    def sound(self, row: Row) -> bool:
-        """Whether a row has agreed with the reference and not failed: only then it is timed."""
-        departures = [r for r in self.of(Rung) + self.of(Checked) if r.verdict == "differs"]
-        return not any(r.row == row for r in [*departures, *self.of(Failure)])
+    def verdict(self, contender: Contender) -> Verdict:
+        """Return what is to be thought of a contender so far: only one that passed is timed."""
+        return judge(self._evidence[contender])
 
-    def fail(self, row: Row, phase: Phase, error: WorkerFailed) -> None:
-        failure = Failure(
-            row=row,
-            phase=phase,
-            reason=error.reason,
-            message=error.message,
-            traceback=error.traceback,
+    def passed(self) -> list[Contender]:
+        """Return the contenders that have passed so far."""
+        return [one for one in self.contenders if self.verdict(one).passed]
+
+    def missing(self, phase: Phase) -> list[Contender]:
+        """Return the contenders for which a phase has not been finished."""
+        done = [f.contender for f in self.of(Finished) if f.phase == phase]
+        return [one for one in self.contenders if one not in done]
+
+    def fail(self, contender: Contender, phase: Phase, error: WorkerFailed) -> None:
+        """Record what went wrong with a contender."""
+        self.record(
+            Failure(
+                contender=contender,
+                phase=phase,
+                kind=error.kind,
+                message=error.message,
+                traceback=error.traceback,
+            )
         )
-        self.record(failure)
 
     @contextmanager
-    def part(self, row: Row, phase: Phase) -> Iterator[None]:
-        """One row's part of a phase: what a worker does wrong becomes a record."""
+    def part(self, contender: Contender, phase: Phase) -> Iterator[None]:
+        """Do one contender's part of a phase: what its worker does wrong becomes a record."""
         start = time.monotonic()
         try:
             yield
         except WorkerFailed as error:
-            self.fail(row, phase, error)
-        self.record(Finished(phase=phase, row=row, seconds=time.monotonic() - start))
+            self.fail(contender, phase, error)
+        seconds = time.monotonic() - start
+        self.record(Finished(phase=phase, contender=contender, seconds=seconds))
 
     def parity(self) -> None:
-        """Start each backend with nothing compiled yet, and hold it against the reference."""
-        rows = self.missing("parity")
-        if not rows and self.of(Ceiling):
+        """Start each backend with nothing compiled yet, and compare it with the oracle."""
+        contenders = self.missing("parity")
+        if not contenders and self.of(Ceiling):
             return
-        bar = self.progress.add_task("parity", total=len(rows) + 1)
-        with ladder.open_oracle(self.bench) as oracle:
+        progress = Progress("parity", len(contenders) + 1, self.report)
+        with self.factory.open_oracle(self.settings) as oracle:
             if not self.of(Ceiling):
-                self.record(ladder.survey(oracle))
-            expected = ladder.references(oracle)
-        self.progress.advance(bar)
-        for row in rows:
-            with self.part(row, "parity"), self.bench.open(row) as worker:
-                self.record(
-                    worker.ask(Prepare(launch=COLD, workloads=list(timing.CAPABILITIES)), Startup)
-                )
-                for rung in ladder.climb(worker, row, expected):
-                    self.record(rung)
-            self.progress.advance(bar)
+                self.record(oracle.ask(Survey(), Ceiling))
+            expected = parity.expectations(oracle)
+        progress.advance()
+        first_calls = Prepare(launch=COLD, workloads=list(WORKLOADS))
+        for one in contenders:
+            with self.part(one, "parity"), self.factory.open(one, self.settings) as worker:
+                self.record(worker.ask(first_calls, Startup))
+                for result in parity.climb(worker, one, expected):
+                    self.record(result)
+            progress.advance()
 
     def timing(self) -> None:
-        """Launch after launch, until intervals are as narrow as asked or the time is used up."""
-        done = [f for f in self.of(Finished) if f.phase == "timing"]
+        """Time launch after launch, until intervals are narrow enough or the time is used up."""
         if self.of(Stopped):
             return
-        elapsed = sum(f.seconds for f in done)
-        number = max([COLD, *(s.launch for s in self.of(Startup))])
-        steps = len(self.rows) * (1 + self.settings.rounds * len(timing.CAPABILITIES))
-        bar = self.progress.add_task("timing", total=self.settings.launches * steps)
-        with ladder.open_oracle(self.bench) as oracle:
-            for launches in range(len(done) + 1, 1_000_000):
-                rows = [row for row in self.rows if self.sound(row)]
-                if not rows:
-                    self.record(Stopped(reason="nothing to time", half_width=None))
-                    break
-                start, number = time.monotonic(), number + 1
-                self.record(pairing.probe(self.bench, number))
-                launch = pairing.Launch(
-                    self.bench,
-                    number,
-                    self.record,
-                    lambda row, error: self.fail(row, "timing", error),
-                    lambda: self.progress.advance(bar),
-                )
-                launch.run(rows, oracle)
-                seconds = time.monotonic() - start
-                self.record(Finished(phase="timing", launch=number, seconds=seconds))
-                elapsed += seconds
-                width = summary.half_width(summary.summarise(self.found))
-                if why := pairing.limit(self.settings, launches, width, elapsed, seconds):
-                    self.record(Stopped(reason=why, half_width=width))
-                    break
-                if launches >= self.settings.launches:
-                    self.progress.update(bar, total=(launches + 1) * steps)
-        self.progress.update(bar, completed=self.progress.tasks[bar].total)
+        rule = StoppingRule(self.settings, self._pairs())
+        for record in self.records:
+            rule.add(record)
+        steps = len(self.contenders) * (1 + self.settings.rounds * len(WORKLOADS))
+        progress = Progress("timing", self.settings.launches * steps, self.report)
+        progress.advance(rule.launches * steps)
+        with self.factory.open_oracle(self.settings) as oracle:
+            loop = TimingLoop(
+                self.factory,
+                self.settings,
+                rule,
+                self.record,
+                lambda one, error: self.fail(one, "timing", error),
+                oracle,
+                progress.advance,
+            )
+            begun = max([COLD, *(startup.launch for startup in self.of(Startup))])
+            loop.run(self.passed, first=begun + 1)
+        progress.finish()
+
+    def _pairs(self) -> list[tuple[Contender, Contender]]:
+        """The baseline with each other contender."""
+        named = [one for one in self.contenders if one.backend == self.settings.baseline]
+        return [(named[0], one) for one in self.contenders if named and one != named[0]]
 
     def training(self) -> None:
         """Train each backend on the task by itself."""
-        rows = self.missing("training")
-        if not rows:
+        contenders = self.missing("training")
+        if not contenders:
             return
-        bar = self.progress.add_task("training", total=len(rows) * self.settings.epochs)
-        for row in rows:
-            with self.part(row, "training"):
-                if self.sound(row) and self.trains(row):
-                    with self.bench.open(row) as worker:
+        progress = Progress("training", len(contenders) * self.settings.epochs, self.report)
+        for one in contenders:
+            with self.part(one, "training"):
+                if self.verdict(one).passed and self._trains(one):
+                    with self.factory.open(one, self.settings) as worker:
                         for reply in worker.stream(Train(), Trained):
                             self.record(reply)
-                            self.progress.advance(bar)
-        self.progress.update(bar, completed=len(rows) * self.settings.epochs)
+                            progress.advance()
+        progress.finish()
 
-    def trains(self, row: Row) -> bool:
-        """Whether the backend claims training, and the forward pass by which it is judged."""
-        claims = {w for s in self.of(Startup) if s.row == row for w in s.calls}
-        return {"train", "forward"} <= claims
+    def _trains(self, contender: Contender) -> bool:
+        """Whether a backend claims training, and the forward pass by which it is judged."""
+        started = (s for s in self.of(Startup) if s.contender == contender)
+        return {"train", "forward"} <= {name for startup in started for name in startup.calls}

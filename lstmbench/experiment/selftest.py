@@ -1,111 +1,127 @@
 """A/A: the same backend under several names, through the very same machinery as a run.
 
 It tells this machine's noise floor: how wide an interval between equal things is, and how often
-it excludes 1, which it should about once in twenty times. Beside it stands what timing the same
-work one process after the other would have said. One row is slowed on purpose, by one uncounted
-call for each 20 that are counted: 5 % more of the very same work, which must be found.
+it excludes 1, which it should about once in twenty times. For comparison, the same work is also
+timed one process after the other. One replica is slowed by one extra call, which is not counted,
+for each 20 that are: 5 % more of the very same work, which must be found.
 """
 
 import itertools
 import time
-from collections.abc import Iterator
+from collections.abc import Sequence
 
-from rich.progress import Progress
+import msgspec
 
 from lstmbench import statistics
-from lstmbench.execution.launch import SLOWED_EVERY, Launch, limit
-from lstmbench.execution.workers import Bench, WorkerFailed
+from lstmbench.analysis.noise import SelfTestResult
+from lstmbench.analysis.speed import Blocks
+from lstmbench.execution.launch import SLOWDOWN_EVERY, Launch
+from lstmbench.execution.loop import TimingLoop
+from lstmbench.execution.stopping import Pair, StoppingRule
+from lstmbench.execution.workers import WorkerFactory, WorkerFailed
+from lstmbench.experiment.progress import Progress, Report, silent
+from lstmbench.interface.workloads import MAIN
 from lstmbench.plugins.registry import Registry
-from lstmbench.protocol.messages import Block, Disturbance, Record, Row
+from lstmbench.protocol.contender import Contender
+from lstmbench.protocol.observations import Block, Disturbance, Record
 from lstmbench.protocol.settings import Settings
-from lstmbench.report.noise import Result
 from lstmbench.statistics import Estimate
 
-COPIES = 3
+REPLICAS = 3
+DEFAULTS = {"backend": "numpy", "device": "cpu", "time_budget": 90.0}
+"""What a self-test changes of the default settings, unless it is given."""
 
 
-def run(settings: Settings, registry: Registry, experiments: int, progress: Progress) -> Result:
+def run(
+    settings: Settings, registry: Registry, experiments: int, report: Report = silent
+) -> SelfTestResult:
     """Make `experiments` A/A runs, each as long as a run would be; raises WorkerFailed."""
-    result = Result(settings.backend[0], settings, planted=SLOWED_EVERY / (SLOWED_EVERY + 1))
-    bar = progress.add_task("A/A", total=experiments)
-    with Bench(settings, registry) as bench:
-        numbers = itertools.count(1)
+    injected = SLOWDOWN_EVERY / (SLOWDOWN_EVERY + 1)
+    result = SelfTestResult(settings.backend[0], settings, injected)
+    progress = Progress("A/A", experiments, report)
+    with WorkerFactory(registry) as factory:
         for _ in range(experiments):
-            _turn_by_turn(bench, numbers, result)
-            _one_after_the_other(bench, next(numbers), result)
-            progress.advance(bar)
+            _Experiment(factory, result).run()
+            progress.advance()
     return result
 
 
-def _copies(result: Result) -> list[Row]:
-    return [Row(backend=result.backend, device="cpu", copy=n + 1) for n in range(COPIES)]
+def _fail(contender: Contender, error: WorkerFailed) -> None:
+    raise error
 
 
-def _turn_by_turn(bench: Bench, numbers: Iterator[int], result: Result) -> None:
-    """Launches of equal rows, and of a pair one of which is slowed, until they are enough."""
-    copies = _copies(result)
-    base = Row(backend=result.backend, device="cpu", copy=COPIES + 1)
-    slowed = Row(backend=result.backend, device="cpu", slowed=True)
-    blocks: list[Block] = []
-    began = time.monotonic()
-    for launches in itertools.count(1):
-        start, number = time.monotonic(), next(numbers)
-        records = _time(bench, number, copies)
-        result.paired.seconds += time.monotonic() - start
-        records += _time(bench, number, [base, slowed])
-        blocks += [r for r in records if isinstance(r, Block)]
-        result.other_share = max(result.other_share, _others(records))
-        equal = [_paired(blocks, a, b) for a, b in itertools.combinations(copies, 2)]
-        planted = _paired(blocks, base, slowed)
-        widest = max(ratio.half_width for ratio in [*equal, planted])
-        now = time.monotonic()
-        if limit(bench.settings, launches, widest, now - began, now - start):
-            break
-    result.launches.append(launches)
-    result.paired.ratios += equal
-    result.slowed.append(planted)
+class _Experiment:
+    """One A/A run, which adds what it finds to a result."""
+
+    def __init__(self, factory: WorkerFactory, result: SelfTestResult) -> None:
+        self.factory, self.result, self.settings = factory, result, result.settings
+        self.first = 1 + sum(result.launches) + len(result.launches)
+        names = (Contender(backend=result.backend, replica=n + 1) for n in range(REPLICAS + 1))
+        *self.equal, self.base = names
+        self.slowed = Contender(backend=result.backend, injected_slowdown=True)
+
+    def run(self) -> None:
+        """Time equal replicas, then a pair of which one is slowed, then replicas one by one."""
+        pairs = list(itertools.combinations(self.equal, 2))
+        start = time.monotonic()
+        records, launches = self._interleaved(pairs)
+        self.result.paired.seconds += time.monotonic() - start
+        self.result.paired.ratios += [_ratio(records, pair) for pair in pairs]
+        self.result.launches.append(launches)
+        injected = (self.base, self.slowed)
+        records, _ = self._interleaved([injected])
+        self.result.slowed.append(_ratio(records, injected))
+        self._one_after_the_other(launches)
+
+    def _interleaved(self, pairs: list[Pair]) -> tuple[list[Record], int]:
+        """Time all that stand in `pairs`, until their ratios are precise enough.
+
+        Each group has the part of the time budget that its number of contenders is of all.
+        Returns the records, and how many launches it took.
+        """
+        contenders = list(dict.fromkeys(one for pair in pairs for one in pair))
+        share = len(contenders) / (len(self.equal) + 2)
+        budget = self.settings.time_budget * share
+        settings = msgspec.structs.replace(self.settings, time_budget=budget)
+        rule = StoppingRule(settings, pairs)
+        records: list[Record] = []
+        loop = TimingLoop(
+            self.factory, settings, rule, records.append, _fail, workloads=[MAIN.name]
+        )
+        loop.run(lambda: contenders, self.first)
+        others = (r.other_share or 0.0 for r in records if isinstance(r, Disturbance))
+        self.result.other_share = max(self.result.other_share, *others)
+        return records, rule.launches
+
+    def _one_after_the_other(self, launches: int) -> None:
+        """Time the same number of blocks, all of one process and then all of the next."""
+        start, alone = time.monotonic(), []
+        for contender in self.equal:
+            records: list[Record] = []
+            launch = Launch(
+                self.factory,
+                self.settings,
+                self.first + launches,
+                records.append,
+                _fail,
+                workloads=[MAIN.name],
+                rounds=launches * self.settings.rounds,
+            )
+            launch.run([contender])
+            alone.append([b.median_seconds_per_unit for b in _blocks(records, contender)])
+        self.result.sequential.ratios += [
+            statistics.ratio_of_means(x, y) for x, y in itertools.combinations(alone, 2)
+        ]
+        self.result.sequential.seconds += time.monotonic() - start
 
 
-def _one_after_the_other(bench: Bench, number: int, result: Result) -> None:
-    """The same number of blocks, all of one process and then all of the next."""
-    start, alone = time.monotonic(), []
-    for row in _copies(result):
-        records = _time(bench, number, [row], result.launches[-1] * bench.settings.rounds)
-        alone.append([_step(r) for r in records if isinstance(r, Block)])
-    result.sequential.ratios += [_unpaired(x, y) for x, y in itertools.combinations(alone, 2)]
-    result.sequential.seconds += time.monotonic() - start
+def _ratio(records: Sequence[Record], pair: Pair) -> Estimate:
+    """The speed of the second over the first, estimated as in a run."""
+    base, other = (Blocks.of(_blocks(records, contender)) for contender in pair)
+    ratio = other.speed_over(base)
+    assert ratio is not None
+    return ratio.estimate
 
 
-def _time(bench: Bench, number: int, rows: list[Row], rounds: int = 0) -> list[Record]:
-    """The records of one launch of training steps."""
-    records: list[Record] = []
-
-    def fail(row: Row, error: WorkerFailed) -> None:
-        raise error
-
-    Launch(bench, number, records.append, fail, workloads=["train"], rounds=rounds).run(rows)
-    return records
-
-
-def _others(records: list[Record]) -> float:
-    return max((r.other_share or 0.0 for r in records if isinstance(r, Disturbance)), default=0.0)
-
-
-def _step(block: Block) -> float:
-    """Seconds a counted step."""
-    return block.seconds[0] / block.calls
-
-
-def _paired(blocks: list[Block], base: Row, other: Row) -> Estimate:
-    """Seconds of `base` over those of `other`, estimated as in a run."""
-    by_row = {
-        row: {(b.launch, b.round): _step(b) for b in blocks if b.row == row}
-        for row in (base, other)
-    }
-    mine, theirs = by_row[other], by_row[base]
-    return statistics.over_launches({place: theirs[place] / mine[place] for place in mine})
-
-
-def _unpaired(base: list[float], other: list[float]) -> Estimate:
-    """The ratio as usually made: all blocks of one, then all of the other; Welch's interval."""
-    return statistics.ratio_of_means(base, other)
+def _blocks(records: Sequence[Record], contender: Contender) -> list[Block]:
+    return [r for r in records if isinstance(r, Block) and r.contender == contender]

@@ -6,16 +6,20 @@ Importing this package loads no NumPy, so that `lstmbench list` answers at once.
 from lstmbench.interface.backend import (
     CAPABILITIES,
     INTERFACE,
-    VOCABULARY,
     Backend,
     BackendInfo,
     Options,
     Parameters,
-    Split,
     State,
-    Task,
-    TaskInfo,
 )
+from lstmbench.interface.model import (
+    VOCABULARY,
+    BatchShape,
+    ModelSpec,
+    OptimiserSpec,
+    Precision,
+)
+from lstmbench.interface.task import Split, Task, TaskInfo
 
 __all__ = [
     "CAPABILITIES",
@@ -23,8 +27,12 @@ __all__ = [
     "VOCABULARY",
     "Backend",
     "BackendInfo",
+    "BatchShape",
+    "ModelSpec",
+    "OptimiserSpec",
     "Options",
     "Parameters",
+    "Precision",
     "Split",
     "State",
     "Task",

@@ -1,4 +1,4 @@
-"""What a backend and a task are: the classes that plugins derive from.
+"""The class that backends derive from, and what it is given.
 
 Shapes are written with B = batch, T = time steps, V = vocabulary (digits: 10), L = layers,
 H = hidden size. NumPy is not loaded until a method of it is needed: `lstmbench list` needs none.
@@ -9,7 +9,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from lstmbench.interface.model import OptimiserSpec, Precision
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,16 +19,13 @@ if TYPE_CHECKING:
 INTERFACE = 1
 """The version of what plugins see; it grows when one written for it could not run on an older."""
 
-VOCABULARY = 10
 CAPABILITIES = ("forward", "loss_and_gradients", "train_step", "generate")
 
 Parameters: TypeAlias = Mapping[str, "np.ndarray"]
-"""Canonical parameters by name; see `lstmbench.parameters` for names, shapes and formulas."""
+"""Canonical parameters by name; see `lstmbench.interface.parameters` for their formulas."""
 
 State: TypeAlias = tuple[Any, Any]
 """Hidden and cell state (h, c) as the backend's own arrays, each (L, B, H)."""
-
-Split: TypeAlias = Literal["train", "validation", "test"]
 
 
 @dataclass(frozen=True)
@@ -51,15 +50,6 @@ class BackendInfo:
 
 
 @dataclass(frozen=True)
-class TaskInfo:
-    """What a plugin says about a task; `factory` is "package.module:Class"."""
-
-    name: str
-    factory: str
-    summary: str = ""
-
-
-@dataclass(frozen=True)
 class Options:
     """How a backend is to compute: given to its constructor, and every field is to be respected.
 
@@ -76,6 +66,18 @@ class Options:
     beta1: float = 0.9
     beta2: float = 0.999
     epsilon: float = 1e-8
+
+    @property
+    def optimiser(self) -> OptimiserSpec:
+        """The settings of a training step, as one value."""
+        return OptimiserSpec(
+            self.learning_rate, self.clip_norm, self.beta1, self.beta2, self.epsilon
+        )
+
+    @property
+    def precision(self) -> Precision:
+        """The arithmetic that is asked for, as one value."""
+        return Precision(self.dtype, self.tf32)
 
 
 class Backend(ABC):
@@ -148,37 +150,3 @@ class Backend(ABC):
 
     def synchronize(self) -> None:  # noqa: B027  # nothing to wait for unless overridden
         """Return when all device work has been done."""
-
-
-class Task(ABC):
-    """A source of digit sequences whose process, and so whose ceiling, is known exactly.
-
-    `length` is T, the number of targets in a sequence.
-    """
-
-    def __init__(self, length: int) -> None:
-        self.length = length
-
-    @property
-    @abstractmethod
-    def bayes_accuracy(self) -> float:
-        """Expected accuracy of the best possible guess, over the scored positions."""
-
-    @property
-    @abstractmethod
-    def entropy_floor(self) -> float:
-        """Expected cross-entropy of the process itself in nats, over the scored positions."""
-
-    @abstractmethod
-    def sequences(self, seed: int, split: Split, count: int, epoch: int = 0) -> np.ndarray:
-        """Digits (count, T + 1), uint8: x[:, :-1] is the input and x[:, 1:] the target."""
-
-    @abstractmethod
-    def probabilities(self, sequences: np.ndarray) -> np.ndarray:
-        """Exact P(x[t+1] | x[0..t]) of the process, (n, T, V) float64, for sequences (n, T + 1)."""
-
-    def scored(self) -> np.ndarray:
-        """Which of the T targets count, (T,) bool: those that could be known at all."""
-        import numpy as np
-
-        return np.ones(self.length, dtype=bool)

@@ -1,45 +1,24 @@
 """The parity ladder: what a backend must compute, rung by rung, and how close is close enough.
 
-A backend under test and the float64 oracle climb the same ladder (`observe`), on fixtures that
-leave a fault nowhere to hide. What the oracle saw, with the error allowed in each tensor, is the
-`reference`; `compare` holds the one against the other.
+A backend and the float64 oracle climb the same ladder (`observe`), at cases that leave a fault
+nowhere to hide. What the oracle shows, with the error allowed in each array, is what is expected
+(`expect`); `compare` compares the two.
 """
 
-from lstmbench.parity.cases import FIXTURES, Fixture, fixture
-from lstmbench.parity.mirrored import Mirrored
-from lstmbench.parity.reference import (
-    BAND,
-    bands,
-    greedy_path,
-    margins,
-    perturbed,
-    reference,
-    rounding,
-)
-from lstmbench.parity.rungs import ORDER, Arrays, Make, Observation, observe, rungs
-from lstmbench.parity.verdict import Reference, Verdict, compare, error, precision_of
+from lstmbench.parity.cases import CASES, Case, case
+from lstmbench.parity.ladder import PLACES, compare, expect, observe
+from lstmbench.parity.values import Arrays, Comparison, Expected, Observation
 
 __all__ = [
-    "BAND",
-    "FIXTURES",
-    "ORDER",
+    "CASES",
+    "PLACES",
     "Arrays",
-    "Fixture",
-    "Make",
-    "Mirrored",
+    "Case",
+    "Comparison",
+    "Expected",
     "Observation",
-    "Reference",
-    "Verdict",
-    "bands",
+    "case",
     "compare",
-    "error",
-    "fixture",
-    "greedy_path",
-    "margins",
+    "expect",
     "observe",
-    "perturbed",
-    "precision_of",
-    "reference",
-    "rounding",
-    "rungs",
 ]

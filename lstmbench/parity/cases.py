@@ -1,101 +1,102 @@
-"""The sizes, weights and options at which the ladder is climbed: none of them convenient.
+"""The cases: sizes, weights and options at which the ladder runs, none of them convenient.
 
-B, H and V differ, sizes are odd, T = 1 and B = 1 occur, no two gates are alike, no bias is zero,
-gates saturate in one fixture, and one is wide enough to need every branch of a vectorised loop.
+Sizes are mostly odd, B, H and V differ, T = 1 and B = 1 occur, no two gates are alike, no bias is
+zero, gates saturate in one case, and one is wide enough to need every branch of a vectorised loop.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
-from lstmbench.interface import VOCABULARY, Options
-from lstmbench.interface.parameters import random_generator, shapes
+from lstmbench.interface import BatchShape, ModelSpec, OptimiserSpec, Options
+from lstmbench.interface.model import VOCABULARY
+from lstmbench.interface.parameters import random_generator
 
 SEED = 20
-OPTIMISER: dict[str, Any] = {
-    "learning_rate": 0.01,
-    "clip_norm": 1e3,
-    "beta1": 0.8,
-    "beta2": 0.95,
-    "epsilon": 1e-3,
-}
+OPTIMISER = OptimiserSpec(learning_rate=0.01, clip_norm=1e3, beta1=0.8, beta2=0.95, epsilon=1e-3)
 """Nothing at its default. The epsilon is of the size of the gradients: beside a tiny one, Adam's
 first step is the gradient's sign, and hides any error of its size."""
 
+RUN = "run"
+"""The name of the case at a run's own model, options and, within limits, batch shape."""
 RUN_BATCH = 64
 RUN_LENGTH = 32
 
 
 @dataclass(frozen=True)
-class Fixture:
-    """One place to climb the ladder; `spread` scales the weights (above 1 gates saturate).
+class Case:
+    """One setting of the ladder; `spread` scales the weights (above 1 gates saturate).
 
-    `optimiser` are the fields of Options that it sets; the others stay as the run has them.
+    Without an `optimiser`, options stay as the run has them.
     """
 
     name: str
-    batch: int
-    length: int
-    hidden: int
-    layers: int
+    model: ModelSpec
+    shape: BatchShape
     spread: float = 1.0
-    optimiser: Mapping[str, Any] = field(default_factory=lambda: OPTIMISER)
+    optimiser: OptimiserSpec | None = OPTIMISER
 
     def options(self, options: Options) -> Options:
-        return replace(options, **self.optimiser)
+        """Return `options` with the settings of this case's optimiser."""
+        return replace(options, **asdict(self.optimiser)) if self.optimiser else options
 
     def parameters(self, dtype: str, draw: int = 0) -> dict[str, np.ndarray]:
-        """Every tensor normal, no two gates alike, no bias zero; canonical names and shapes.
+        """Return canonical parameters: every tensor normal, no two gates alike, no bias zero.
 
         Another `draw` gives other numbers.
         """
-        random = random_generator(SEED, self.hidden, self.layers, draw)
-        scale = self.spread / np.sqrt(self.hidden)
+        hidden = self.model.hidden
+        random = random_generator(SEED, hidden, self.model.layers, draw)
+        scale = self.spread / np.sqrt(hidden)
         result = {}
-        for name, shape in shapes(self.hidden, self.layers).items():
+        for name, shape in self.model.shapes.items():
             values = random.normal(0, scale, shape)
             if name.startswith("lstm"):
-                gates = np.repeat([0.3, 1.0, -0.4, 0.6], self.hidden)
+                gates = np.repeat([0.3, 1.0, -0.4, 0.6], hidden)
                 values += (scale * gates).reshape(-1, *[1] * (len(shape) - 1))
             result[name] = values.astype(dtype)
         result["linear.weight"] *= 4
         return result
 
     def tokens(self, count: int) -> np.ndarray:
-        """Digits (count, B, T + 1), uint8."""
-        random = random_generator(SEED, self.batch, self.length)
-        shape = (count, self.batch, self.length + 1)
-        return random.integers(0, VOCABULARY, shape, dtype=np.uint8)
+        """Return uniform digits (count, B, T + 1), uint8."""
+        random = random_generator(SEED, self.shape.batch, self.shape.length)
+        size = (count, self.shape.batch, self.shape.length + 1)
+        return random.integers(0, VOCABULARY, size, dtype=np.uint8)
 
     def lesson(self, seed: int, count: int) -> np.ndarray:
-        """Digits (count, B, T + 1), uint8, that can be learned: each row counts on by a stride."""
-        random = random_generator(SEED, self.batch, self.length, seed)
-        start = random.integers(0, VOCABULARY, (count, self.batch, 1))
-        stride = random.integers(1, 4, (count, self.batch, 1))
-        rows = start + stride * np.arange(self.length + 1)
+        """Return learnable digits (count, B, T + 1), uint8: each row counts on by a stride."""
+        random = random_generator(SEED, self.shape.batch, self.shape.length, seed)
+        start = random.integers(0, VOCABULARY, (count, self.shape.batch, 1))
+        stride = random.integers(1, 4, (count, self.shape.batch, 1))
+        rows = start + stride * np.arange(self.shape.length + 1)
         return (rows % VOCABULARY).astype(np.uint8)
 
 
-FIXTURES = {
-    fixture.name: fixture
-    for fixture in (
-        Fixture("odd", 3, 5, 7, 2, optimiser=OPTIMISER | {"clip_norm": 0.3}),
-        Fixture("single", 1, 1, 5, 1),
-        Fixture("saturated", 2, 9, 6, 3, spread=4.0),
-        Fixture("wide", 17, 3, 33, 1, optimiser=OPTIMISER | {"clip_norm": 0.1}),
+CASES = {
+    case.name: case
+    for case in (
+        Case("odd", ModelSpec(2, 7), BatchShape(3, 5), optimiser=replace(OPTIMISER, clip_norm=0.3)),
+        Case("single", ModelSpec(1, 5), BatchShape(1, 1)),
+        Case("saturated", ModelSpec(3, 6), BatchShape(2, 9), spread=4.0),
+        Case(
+            "wide", ModelSpec(1, 33), BatchShape(17, 3), optimiser=replace(OPTIMISER, clip_norm=0.1)
+        ),
     )
 }
+"""The cases that do not depend on the run, by name."""
+
+NAMES = (*CASES, RUN)
+"""The names of all cases, in the order in which the ladder runs at them."""
 
 
-def fixture(name: str, batch: int, length: int, hidden: int, layers: int) -> Fixture:
-    """A fixture by name; "run" is the ladder at a run's own model, options, and at most its (B, T).
+def case(name: str, model: ModelSpec, shape: BatchShape) -> Case:
+    """Return a case by name; "run" is the ladder at a run's own model, and at most its (B, T).
 
     Beyond RUN_BATCH sequences of RUN_LENGTH steps a further one would show nothing new, and some
     argmax is bound to be a tie within rounding.
     """
-    if name == "run":
-        size = min(batch, RUN_BATCH), min(length, RUN_LENGTH)
-        return Fixture(name, *size, hidden, layers, optimiser={})
-    return FIXTURES[name]
+    if name != RUN:
+        return CASES[name]
+    capped = BatchShape(min(shape.batch, RUN_BATCH), min(shape.length, RUN_LENGTH))
+    return Case(RUN, model, capped, optimiser=None)

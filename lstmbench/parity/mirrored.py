@@ -5,14 +5,14 @@ from typing import Any
 import numpy as np
 
 from lstmbench.interface import Backend, Parameters, State
-from lstmbench.parity.rungs import Arrays
+from lstmbench.parity.values import Arrays
 
 
 class Mirrored(Backend):
     """The same model with its hidden units and its batch in reverse order.
 
     Mathematically nothing changes; every sum is taken in another order, as an honest
-    implementation may. Arrays are NumPy's, as the oracle's are.
+    implementation may. All arrays are NumPy's, as the oracle's are.
     """
 
     def __init__(self, backend: Backend) -> None:

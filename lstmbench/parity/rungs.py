@@ -1,303 +1,371 @@
-"""The rungs: what is looked at on each, first things first."""
+"""The rungs of the parity ladder: everything that is compared, first things first.
 
-import traceback
-from collections.abc import Callable, Iterator, Mapping
+A rung is one object: what it observes of a backend, what the oracle expects there and within which
+tolerances, and how the two are compared. To add one, write a class and put it into `LADDER`;
+nothing else lists rungs.
+"""
+
+from abc import ABC, abstractmethod
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any, ClassVar
 
 import numpy as np
 
-from lstmbench.interface import Backend, Options, Parameters
-from lstmbench.interface.errors import NotSupported, headline, out_of_memory
-from lstmbench.parity.cases import Fixture
+from lstmbench import statistics
+from lstmbench.interface.errors import NotSupported
+from lstmbench.parity.climb import BATCHES, Climb
+from lstmbench.parity.comparing import INFINITE, Found, compare_arrays, worst, wrong_shape
+from lstmbench.parity.judge import Judge
+from lstmbench.parity.tolerances import clipping_allowance, step_allowance
+from lstmbench.parity.values import Arrays, Comparison, Expected, Observation
 
-TRAJECTORY_STEPS = 12
 GENERATED_DIGITS = 16
 REPEATED_CALLS = 10
 ACTIVE_CLIP = 1e-3
-DROWNED: dict[str, Any] = {"epsilon": 1e16, "learning_rate": 1e22, "beta1": 0.0, "beta2": 0.0}
-"""Options that make a step of Adam proportional to the clipped gradient, and far larger than the
-parameters: beside this epsilon the root of the second moment is nothing."""
-UNBOUNDED = 1e30
+"""A bound far below the norm of every case's gradients."""
+NO_CLIP = 1e30
 LESSONS = 5
 LESSON_STEPS = 30
 
-Make = Callable[[Options], Backend]
-Arrays = dict[str, np.ndarray]
+
+class Rung(ABC):
+    """One check of the ladder."""
+
+    name: ClassVar[str]
+    needs: ClassVar[tuple[str, ...]] = ()
+    """The methods of `Backend` that must be claimed."""
+    only_at: ClassVar[str] = ""
+    """The one case at which it stands; empty for all."""
+
+    @abstractmethod
+    def observe(self, climb: Climb) -> Arrays:
+        """Return the named arrays that are compared, of a backend that has just been loaded."""
+
+    def expect(self, judge: Judge) -> Expected:
+        """Return the oracle's arrays and the relative error that is allowed in each."""
+        exact, others = judge.observe(self.observe)
+        allowance = self.allowance(judge)
+        allowed = {n: t + allowance for n, t in judge.tolerances(exact, others).items()}
+        return Expected(name=self.name, arrays=exact, tolerances=allowed)
+
+    def allowance(self, judge: Judge) -> float:
+        """Return what is allowed beyond what the oracle's variants show, as a relative error."""
+        return 0.0
+
+    def compare(self, expected: Expected, observed: Observation) -> Comparison:
+        """Return what comes of comparing an observation with the expected values."""
+        if not observed.claimed:
+            return Comparison(outcome="not claimed")
+        if observed.error:
+            return Comparison(outcome="failed", note=f"raised {observed.error}")
+        if observed.inputs_changed:
+            return Comparison(outcome="failed", array="inputs", note="changed")
+        return self.compare_arrays(expected, observed.arrays)
+
+    def compare_arrays(self, expected: Expected, actual: Arrays) -> Comparison:
+        """Compare the arrays of an observation."""
+        return compare_arrays(expected, actual)
 
 
-class Climb:
-    """One backend on one fixture; each rung starts from fresh copies of parameters and inputs."""
+class Shapes(Rung):
+    """One call of every claimed method; compared by shape and dtype alone.
 
-    def __init__(
-        self, make: Make, options: Options, fixture: Fixture, initial: Parameters | None
-    ) -> None:
-        self.make, self.fixture = make, fixture
-        self.options = fixture.options(options)
-        self.backend = make(self.options)
-        self.initial = initial or fixture.parameters(options.dtype)
-        self.start()
-
-    def start(self) -> None:
-        self.load(self.backend)
-        self.sequences = self.fixture.tokens(TRAJECTORY_STEPS)
-        self.staged = self.stage(self.sequences)
-
-    def load(self, backend: Backend) -> None:
-        backend.load({name: array.copy() for name, array in self.initial.items()})
-
-    def stage(self, sequences: np.ndarray) -> list[tuple[Any, Any]]:
-        """Inputs and targets of each batch of `sequences` (n, B, T + 1)."""
-        return [(self.backend.stage(x[:, :-1]), self.backend.stage(x[:, 1:])) for x in sequences]
-
-    def fetch(self, arrays: Mapping[str, Any]) -> Arrays:
-        return {name: np.array(self.backend.fetch(a)) for name, a in arrays.items()}
-
-    def stack(self, results: list[Any]) -> np.ndarray:
-        """What several calls returned, fetched only now: none may have overwritten another's."""
-        return np.stack([np.array(self.backend.fetch(result)) for result in results])
-
-    def moves(self, losses: list[Any]) -> Arrays:
-        """How far each parameter has moved since it was loaded, and the losses on the way."""
-        stacked = self.stack(losses)
-        after = self.backend.parameters()
-        return {name: after[name] - before for name, before in self.initial.items()} | {
-            "loss": stacked
-        }
-
-    def drowned_step(self, clip_norm: float) -> Arrays:
-        """How far one step moves each parameter (float64) where it shows the clipped gradient."""
-        other = self.make(replace(self.options, clip_norm=clip_norm, **DROWNED))
-        self.load(other)
-        other.train_step(*self.staged[0])
-        after = other.parameters()
-        return {
-            name: after[name].astype(np.float64) - before for name, before in self.initial.items()
-        }
-
-
-def _shapes(climb: Climb) -> Arrays:
-    """One call of all that is claimed; held against the expected by shape and dtype alone.
-
-    The first word of a name is the method that returned it.
+    The first word of an array's name is the method that returned it.
     """
-    backend, (inputs, targets) = climb.backend, climb.staged[0]
 
-    def forward() -> dict[str, Any]:
-        logits, (hidden, cell) = backend.forward(inputs)
+    name = "shapes"
+
+    def observe(self, climb: Climb) -> Arrays:
+        found = {f"parameters {n}": array for n, array in climb.backend.parameters().items()}
+        for method in (self._forward, self._loss_and_gradients, self._train_step, self._generate):
+            capability = method.__name__.removeprefix("_")
+            if capability in climb.backend.capabilities():
+                with suppress(NotSupported):
+                    arrays = climb.fetch(method(climb))
+                    found |= {f"{capability} {n}": array for n, array in arrays.items()}
+        return found
+
+    @staticmethod
+    def _forward(climb: Climb) -> dict[str, Any]:
+        logits, (hidden, cell) = climb.backend.forward(climb.staged[0][0])
         return {"logits": logits, "hidden": hidden, "cell": cell}
 
-    def loss_and_gradients() -> dict[str, Any]:
-        loss, gradients = backend.loss_and_gradients(inputs, targets)
+    @staticmethod
+    def _loss_and_gradients(climb: Climb) -> dict[str, Any]:
+        loss, gradients = climb.backend.loss_and_gradients(*climb.staged[0])
         return {"loss": loss, **gradients}
 
-    def train_step() -> dict[str, Any]:
-        return {"loss": backend.train_step(inputs, targets)}
+    @staticmethod
+    def _train_step(climb: Climb) -> dict[str, Any]:
+        return {"loss": climb.backend.train_step(*climb.staged[0])}
 
-    def generate() -> dict[str, Any]:
-        several = backend.generate(inputs, GENERATED_DIGITS)
-        return {"digits": several, "digit": backend.generate(inputs, 1)}
+    @staticmethod
+    def _generate(climb: Climb) -> dict[str, Any]:
+        inputs = climb.staged[0][0]
+        several = climb.backend.generate(inputs, GENERATED_DIGITS)
+        return {"digits": several, "digit": climb.backend.generate(inputs, 1)}
 
-    found = {f"parameters {name}": array for name, array in backend.parameters().items()}
-    for method in (forward, loss_and_gradients, train_step, generate):
-        if method.__name__ in backend.capabilities():
-            with suppress(NotSupported):
-                arrays = climb.fetch(method())
-                found |= {f"{method.__name__} {name}": array for name, array in arrays.items()}
-    return found
-
-
-def _parameters(climb: Climb) -> Arrays:
-    return climb.backend.parameters()
-
-
-def _forward(climb: Climb) -> Arrays:
-    """Two batches, each from a zero state."""
-    return {"logits": climb.stack([climb.backend.forward(x)[0] for x, _ in climb.staged[:2]])}
-
-
-def _state(climb: Climb) -> Arrays:
-    """The state is handed on from one call to the next, which leaves it as it was."""
-    _, first = climb.backend.forward(climb.staged[0][0])
-    logits, (hidden, cell) = climb.backend.forward(climb.staged[1][0], first)
-    return climb.fetch(
-        {
-            "logits": logits,
-            "hidden": hidden,
-            "cell": cell,
-            "first hidden": first[0],
-            "first cell": first[1],
+    def expect(self, judge: Judge) -> Expected:
+        arrays = {
+            name: array.astype(judge.options.dtype) if array.dtype.kind == "f" else array
+            for name, array in judge.observe_exact(self.observe).items()
         }
-    )
+        return Expected(name=self.name, arrays=arrays, tolerances={})
 
+    def compare_arrays(self, expected: Expected, actual: Arrays) -> Comparison:
+        methods = {name.split()[0] for name in actual}
+        found = {n: Found(INFINITE, "unknown") for n in actual.keys() - expected.arrays.keys()}
+        for name, wanted in expected.arrays.items():
+            if name.split()[0] in methods:  # the others' methods are not claimed
+                found[name] = self._compare(name, actual.get(name), wanted)
+        return worst(found)
 
-def _loss(climb: Climb) -> Arrays:
-    calls = [climb.backend.loss_and_gradients(*pair) for pair in climb.staged[:2]]
-    return {"loss": climb.stack([loss for loss, _ in calls])}
-
-
-def _gradients(climb: Climb) -> Arrays:
-    """Of two batches: nothing is left over from one in the other."""
-    calls = [climb.backend.loss_and_gradients(*pair)[1] for pair in climb.staged[:2]]
-    return {name: climb.stack([call[name] for call in calls]) for name in calls[0]}
-
-
-def _clip(climb: Climb) -> Arrays:
-    """The clipped gradient in units of the norm of the unclipped one."""
-    unclipped = climb.drowned_step(UNBOUNDED)
-    norm = np.sqrt(sum(float((move**2).sum()) for move in unclipped.values()))
-    return {name: move / norm for name, move in climb.drowned_step(ACTIVE_CLIP).items()}
-
-
-def _step(climb: Climb) -> Arrays:
-    return climb.moves([climb.backend.train_step(*climb.staged[0])])
-
-
-def _steps(climb: Climb) -> Arrays:
-    """Bias correction shows at the second step, the carried moments at the third."""
-    return climb.moves([climb.backend.train_step(*pair) for pair in climb.staged[:3]])
-
-
-def _trajectory(climb: Climb) -> Arrays:
-    return climb.moves([climb.backend.train_step(*pair) for pair in climb.staged])
-
-
-def _free_running(climb: Climb) -> Arrays:
-    """One free-running step, and one after it that is not."""
-    first = climb.backend.train_step(*climb.staged[0], free_running=True)
-    return climb.moves([first, climb.backend.train_step(*climb.staged[1])])
-
-
-def _generate(climb: Climb) -> Arrays:
-    """After two batches of prompts, each from a zero state."""
-    prompts = [x for x, _ in climb.staged[:2]]
-    calls = [climb.backend.generate(x, GENERATED_DIGITS) for x in prompts]
-    return {"digits": np.concatenate(climb.stack(calls))}
-
-
-def _again(climb: Climb) -> Arrays:
-    """The first batch many times, another shape in between."""
-    inputs, forward = climb.staged[0][0], climb.backend.forward
-    other = np.concatenate([climb.sequences[0], climb.sequences[1]])
-    calls = [forward(inputs)[0] for _ in range(REPEATED_CALLS // 2)]
-    reshaped = climb.fetch({"logits of another shape": forward(climb.backend.stage(other))[0]})
-    calls += [forward(inputs)[0] for _ in range(REPEATED_CALLS // 2)]
-    return reshaped | {"logits": climb.stack(calls)}
-
-
-def _after_training(climb: Climb) -> Arrays:
-    """All that reads the parameters reads the trained ones."""
-    for pair in climb.staged[:2]:
-        climb.backend.train_step(*pair)
-    return climb.fetch({"logits": climb.backend.forward(climb.staged[0][0])[0]})
-
-
-def _reload(climb: Climb) -> Arrays:
-    """Nothing of what was there before survives a `load`, whatever is done to what was loaded."""
-    other = climb.fixture.parameters(climb.options.dtype, draw=1)
-    climb.backend.forward(climb.staged[0][0])
-    climb.backend.load(other)
-    for array in [*other.values(), *climb.backend.parameters().values()]:
-        if array.flags.writeable:
-            array[...] = 0
-    return climb.fetch({"logits": climb.backend.forward(climb.staged[0][0])[0]})
-
-
-def _accuracy(climb: Climb) -> Arrays:
-    """Share of right guesses after some training on what can be learned, for each of some seeds."""
-    shares = []
-    for seed in range(LESSONS):
-        climb.backend.load(climb.fixture.parameters(climb.options.dtype, draw=seed))
-        *lessons, test = climb.fixture.lesson(seed, LESSON_STEPS + 1)
-        for pair in climb.stage(np.stack(lessons)):
-            climb.backend.train_step(*pair)
-        ((inputs, _),) = climb.stage(test[None])
-        logits = climb.backend.fetch(climb.backend.forward(inputs)[0])
-        shares.append((logits.argmax(-1) == test[:, 1:]).mean())
-    return {"accuracy": np.array(shares)}
-
-
-@dataclass(frozen=True)
-class Rung:
-    """A rung's name, the capabilities that it needs, and what it observes."""
-
-    name: str
-    needs: tuple[str, ...]
-    look: Callable[[Climb], Arrays]
-
-
-LADDER = (
-    Rung("shapes", (), _shapes),
-    Rung("parameters", (), _parameters),
-    Rung("forward", ("forward",), _forward),
-    Rung("state", ("forward",), _state),
-    Rung("loss", ("loss_and_gradients",), _loss),
-    Rung("gradients", ("loss_and_gradients",), _gradients),
-    Rung("clip", ("train_step",), _clip),
-    Rung("step", ("train_step",), _step),
-    Rung("steps", ("train_step",), _steps),
-    Rung("trajectory", ("train_step",), _trajectory),
-    Rung("free-running", ("train_step",), _free_running),
-    Rung("generate", ("generate",), _generate),
-    Rung("again", ("forward",), _again),
-    Rung("after-training", ("train_step", "forward"), _after_training),
-    Rung("reload", ("forward",), _reload),
-)
-ACCURACY = Rung("accuracy", ("train_step", "forward"), _accuracy)
-LEARNS = "wide"
-"""The fixture on which accuracy is compared: large enough to learn something."""
-
-
-ORDER = (*(rung.name for rung in LADDER), ACCURACY.name)
-"""The names of all rungs, from below."""
-
-
-def rungs(fixture: str) -> tuple[str, ...]:
-    """The names of the rungs of a fixture, from below."""
-    return tuple(rung.name for rung in _ladder(fixture))
-
-
-def _ladder(fixture: str) -> tuple[Rung, ...]:
-    return (*LADDER, ACCURACY) if fixture == LEARNS else LADDER
-
-
-class Observation(NamedTuple):
-    """Named arrays of one rung; none if the backend does not claim it, or raised `error`."""
-
-    rung: str
-    arrays: Arrays
-    claimed: bool = True
-    error: str = ""
-    traceback: str = ""
-
-
-def observe(
-    make: Make, options: Options, fixture: Fixture, initial: Parameters | None = None
-) -> Iterator[Observation]:
-    """Climb the ladder of a fixture with one backend, rung by rung; inputs are looked at on each.
-
-    `initial` are the fixture's own parameters unless given. What a backend raises on a rung is
-    that rung's observation, but for memory that ran out; what its constructor raises is raised.
-    """
-    climb = Climb(make, options, fixture, initial)
-    claims = climb.backend.capabilities()
-    for rung in _ladder(fixture.name):
-        if set(rung.needs) <= claims:
-            yield _look(climb, rung)
+    @staticmethod
+    def _compare(name: str, value: np.ndarray | None, wanted: np.ndarray) -> Found:
+        """Digits may be any kind of integer, a loss any kind of float."""
+        if value is None:
+            return Found(INFINITE, "missing")
+        if other_shape := wrong_shape(value, wanted):
+            return other_shape
+        returned = name.split()[-1]
+        if returned in ("digits", "digit"):
+            good = value.dtype.kind in "iu"
+        elif returned == "loss":
+            good = value.dtype.kind == "f"
         else:
-            yield Observation(rung.name, {}, claimed=False)
+            good = value.dtype == wanted.dtype
+        if good:
+            return Found(0.0)
+        return Found(INFINITE, f"dtype {value.dtype}, expected {wanted.dtype}")
 
 
-def _look(climb: Climb, rung: Rung) -> Observation:
-    try:
-        climb.start()
-        arrays = rung.look(climb)
-        return Observation(rung.name, arrays | {"inputs": climb.sequences})
-    except NotSupported:
-        return Observation(rung.name, {}, claimed=False)
-    except Exception as error:
-        if out_of_memory(error):
-            raise
-        told = traceback.format_exc()
-        return Observation(rung.name, {}, error=headline(error), traceback=told)
+class LoadedParameters(Rung):
+    """What comes out after `load`."""
+
+    name = "parameters"
+
+    def observe(self, climb: Climb) -> Arrays:
+        return climb.backend.parameters()
+
+
+class Forward(Rung):
+    """Logits of two batches, each from a zero state."""
+
+    name, needs = "forward", ("forward",)
+
+    def observe(self, climb: Climb) -> Arrays:
+        return {"logits": climb.stack([climb.backend.forward(x)[0] for x, _ in climb.staged[:2]])}
+
+
+class CarriedState(Rung):
+    """A state that one call returned is given to the next, which leaves it as it was."""
+
+    name, needs = "state", ("forward",)
+
+    def observe(self, climb: Climb) -> Arrays:
+        _, first = climb.backend.forward(climb.staged[0][0])
+        logits, (hidden, cell) = climb.backend.forward(climb.staged[1][0], first)
+        return climb.fetch(
+            {
+                "logits": logits,
+                "hidden": hidden,
+                "cell": cell,
+                "first hidden": first[0],
+                "first cell": first[1],
+            }
+        )
+
+
+class Loss(Rung):
+    """Loss of two batches."""
+
+    name, needs = "loss", ("loss_and_gradients",)
+
+    def observe(self, climb: Climb) -> Arrays:
+        calls = [climb.backend.loss_and_gradients(*pair) for pair in climb.staged[:2]]
+        return {"loss": climb.stack([loss for loss, _ in calls])}
+
+
+class Gradients(Rung):
+    """Gradients of two batches, not clipped: nothing of one is left over in the other."""
+
+    name, needs = "gradients", ("loss_and_gradients",)
+
+    def observe(self, climb: Climb) -> Arrays:
+        calls = [climb.backend.loss_and_gradients(*pair)[1] for pair in climb.staged[:2]]
+        return {name: climb.stack([call[name] for call in calls]) for name in calls[0]}
+
+
+class Clip(Rung):
+    """The clipped gradient where clipping is active, in units of the unclipped one's norm."""
+
+    name, needs = "clip", ("train_step",)
+
+    def observe(self, climb: Climb) -> Arrays:
+        unclipped = climb.large_step(NO_CLIP)
+        norm = np.sqrt(sum(float((move**2).sum()) for move in unclipped.values()))
+        return {name: move / norm for name, move in climb.large_step(ACTIVE_CLIP).items()}
+
+    def allowance(self, judge: Judge) -> float:
+        return clipping_allowance(judge.gradients, judge.eps)
+
+
+class AfterSteps(Rung):
+    """A rung on which Adam has moved the parameters, with the case's own clip."""
+
+    def allowance(self, judge: Judge) -> float:
+        return step_allowance(judge.gradients, judge.exact.options.optimiser, judge.eps)
+
+
+class Steps(AfterSteps):
+    """How far each parameter moves in some steps, and the loss of each.
+
+    Bias correction shows at the second step, the carried moments at the third.
+    """
+
+    needs = ("train_step",)
+
+    def __init__(self, name: str, count: int) -> None:
+        self.name, self.count = name, count  # type: ignore[misc]  # a name for each count
+
+    def observe(self, climb: Climb) -> Arrays:
+        return climb.moves([climb.backend.train_step(*pair) for pair in climb.staged[: self.count]])
+
+
+class FreeRunning(AfterSteps):
+    """A free-running step, and an ordinary one after it."""
+
+    name, needs = "free-running", ("train_step",)
+
+    def observe(self, climb: Climb) -> Arrays:
+        first = climb.backend.train_step(*climb.staged[0], free_running=True)
+        return climb.moves([first, climb.backend.train_step(*climb.staged[1])])
+
+
+class Generate(Rung):
+    """Greedy digits after two batches of prompts, each from a zero state."""
+
+    name, needs = "generate", ("generate",)
+
+    def observe(self, climb: Climb) -> Arrays:
+        prompts = [x for x, _ in climb.staged[:2]]
+        calls = [climb.backend.generate(x, GENERATED_DIGITS) for x in prompts]
+        return {"digits": np.concatenate(climb.stack(calls))}
+
+    def expect(self, judge: Judge) -> Expected:
+        arrays = judge.observe_exact(self.observe)
+        prompts = np.concatenate(judge.case.tokens(2)[..., :-1])
+        return Expected(
+            name=self.name,
+            arrays=arrays,
+            tolerances={"digits": FORWARD.expect(judge).tolerances["logits"]},
+            margins={"digits": judge.greedy_margins(prompts, arrays["digits"])},
+        )
+
+
+class Again(Rung):
+    """The first batch many times over, another shape in between."""
+
+    name, needs = "again", ("forward",)
+
+    def observe(self, climb: Climb) -> Arrays:
+        inputs, forward = climb.staged[0][0], climb.backend.forward
+        other = np.concatenate([climb.sequences[0], climb.sequences[1]])
+        calls = [forward(inputs)[0] for _ in range(REPEATED_CALLS // 2)]
+        reshaped = climb.fetch({"logits of another shape": forward(climb.backend.stage(other))[0]})
+        calls += [forward(inputs)[0] for _ in range(REPEATED_CALLS // 2)]
+        return reshaped | {"logits": climb.stack(calls)}
+
+
+class AfterTraining(AfterSteps):
+    """Logits once the parameters have moved: none may be stale."""
+
+    name, needs = "after-training", ("train_step", "forward")
+
+    def observe(self, climb: Climb) -> Arrays:
+        for pair in climb.staged[:2]:
+            climb.backend.train_step(*pair)
+        return climb.fetch({"logits": climb.backend.forward(climb.staged[0][0])[0]})
+
+
+class Reload(Rung):
+    """Logits after other parameters were loaded, whose arrays the caller then overwrites."""
+
+    name, needs = "reload", ("forward",)
+
+    def observe(self, climb: Climb) -> Arrays:
+        other = climb.case.parameters(climb.options.dtype, draw=1)
+        climb.backend.forward(climb.staged[0][0])
+        climb.backend.load(other)
+        for array in [*other.values(), *climb.backend.parameters().values()]:
+            if array.flags.writeable:
+                array[...] = 0
+        return climb.fetch({"logits": climb.backend.forward(climb.staged[0][0])[0]})
+
+
+class Accuracy(Rung):
+    """Share of right guesses after some training on what can be learned, for each of some seeds.
+
+    Compared by two one-sided tests: equivalent if the 95 % interval of the mean difference from
+    the oracle, over the same seeds, lies within what another seed changes, one standard deviation.
+    Schuirmann, https://doi.org/10.1007/BF01068419, at 95 % rather than 90 %.
+    """
+
+    name, needs = "accuracy", ("train_step", "forward")
+    only_at = "wide"  # large enough to learn something
+
+    def observe(self, climb: Climb) -> Arrays:
+        shares = []
+        for seed in range(LESSONS):
+            climb.backend.load(climb.case.parameters(climb.options.dtype, draw=seed))
+            *lessons, test = climb.case.lesson(seed, LESSON_STEPS + 1)
+            for pair in climb.stage(np.stack(lessons)):
+                climb.backend.train_step(*pair)
+            ((inputs, _),) = climb.stage(test[None])
+            logits = climb.backend.fetch(climb.backend.forward(inputs)[0])
+            shares.append((logits.argmax(-1) == test[:, 1:]).mean())
+        return {"accuracy": np.array(shares)}
+
+    def expect(self, judge: Judge) -> Expected:
+        shares = judge.observe_exact(self.observe)
+        margin = float(shares["accuracy"].std(ddof=1))
+        return Expected(name=self.name, arrays=shares, tolerances={"accuracy": margin})
+
+    def compare_arrays(self, expected: Expected, actual: Arrays) -> Comparison:
+        wanted, shares = expected.arrays["accuracy"], actual["accuracy"]
+        margin = expected.tolerances["accuracy"]
+        difference = statistics.mean((shares - wanted).tolist())
+        furthest = max(abs(difference.low), abs(difference.high))
+        note = f"differs by {100 * difference.value:.1f} points of {len(wanted)} seeds' mean"
+        return worst({"accuracy": Found(furthest / margin, note, margin)})
+
+
+FORWARD = Forward()
+LADDER: tuple[Rung, ...] = (
+    Shapes(),
+    LoadedParameters(),
+    FORWARD,
+    CarriedState(),
+    Loss(),
+    Gradients(),
+    Clip(),
+    Steps("step", 1),
+    Steps("steps", 3),
+    Steps("trajectory", BATCHES),
+    FreeRunning(),
+    Generate(),
+    Again(),
+    AfterTraining(),
+    Reload(),
+    Accuracy(),
+)
+"""All rungs, in the order in which the ladder is climbed."""
+RUNGS = {rung.name: rung for rung in LADDER}
+"""All rungs by name."""
+ORDER = tuple(RUNGS)
+"""The names of all rungs, in order."""
+
+
+def rungs(case: str) -> tuple[Rung, ...]:
+    """Return the rungs that stand at a case, in order."""
+    return tuple(rung for rung in LADDER if rung.only_at in ("", case))

@@ -2,17 +2,13 @@
 
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
-from lstmbench.host import environment
+from lstmbench.host import cpu, gpu
 from lstmbench.interface import BackendInfo, TaskInfo
 from lstmbench.plugins.registry import Registry, unusable
 
 
 def take(registry: Registry) -> dict[str, Any]:
-    """Backends, tasks, devices and broken plugins, as plain data."""
+    """Return backends, tasks, devices and broken plugins, as plain data."""
     return {
         "backends": [
             {
@@ -36,11 +32,11 @@ def take(registry: Registry) -> dict[str, Any]:
             {
                 "name": "cpu",
                 "status": "",
-                "summary": f"{environment.usable_cores()} usable cores",
+                "summary": f"{cpu.usable_cores()} usable cores",
             },
             {
                 "name": "cuda",
-                "status": "" if environment.has_cuda() else "no NVIDIA GPU found",
+                "status": "" if gpu.has_cuda() else "no NVIDIA GPU found",
                 "summary": "NVIDIA GPU",
             },
         ],
@@ -53,23 +49,3 @@ def take(registry: Registry) -> dict[str, Any]:
 
 def _entry(info: BackendInfo | TaskInfo, distribution: str) -> dict[str, Any]:
     return {"name": info.name, "distribution": distribution, "summary": info.summary}
-
-
-def show(found: dict[str, Any], out: Console) -> None:
-    """Print an inventory; an empty status means usable."""
-    for kind, entries in found.items():
-        if not entries:
-            continue
-        table = Table(title=kind, title_justify="left", title_style="bold")
-        columns = [name for name in entries[0] if name != "status"]
-        for column in [*columns, "usable"]:
-            table.add_column(column, overflow="fold")
-        for entry in entries:
-            usable = f"no: {entry['status']}" if entry["status"] else "yes"
-            cells = [Text(_text(entry[name])) for name in columns]
-            table.add_row(*cells, Text(usable), style="yellow" if entry["status"] else None)
-        out.print(table)
-
-
-def _text(value: Any) -> str:
-    return ", ".join(value) if isinstance(value, list) else str(value)

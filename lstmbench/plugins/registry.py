@@ -9,7 +9,7 @@ from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from importlib.machinery import PathFinder
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import msgspec
 import pluggy
@@ -81,11 +81,6 @@ class Catalogue(Generic[Info]):
                 where = f"plugin {plugin.plugin} of {plugin.distribution} is broken"
                 return UsageError(f"{self.kind} {name!r} cannot be used: {where}: {plugin.error}")
         return unknown(self.kind, name, self.claims)
-
-    def ours(self, name: str) -> Info:
-        """What lstmbench itself brings under a name, whoever else claims it; else as `[name]`."""
-        own = [info for distribution, info in self.claims.get(name, ()) if distribution == OURS]
-        return own[0] if own else self[name]
 
     def infos(self) -> Iterator[Info]:
         """Everything, rivals for one name included."""
@@ -224,9 +219,3 @@ def unusable(info: BackendInfo, distribution: str) -> str:
         return ""
     what = f"{distribution}[{info.extra}]" if info.extra else " ".join(absent)
     return f"{', '.join(absent)}: not installed; pip install '{what}'"
-
-
-def resolve(factory: str) -> Any:
-    """The object that "package.module:name" names."""
-    module, _, name = factory.partition(":")
-    return getattr(importlib.import_module(module), name)

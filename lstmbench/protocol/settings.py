@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct
 
+from lstmbench.interface import BatchShape, ModelSpec, Options, Precision
 from lstmbench.interface.errors import UsageError, unknown
 
 Fraction = Annotated[float, Meta(ge=0, le=1)]
@@ -85,13 +86,39 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         ),
     ] = 300.0
 
+    @property
+    def model(self) -> ModelSpec:
+        """The sizes of the model."""
+        return ModelSpec(layers=self.layers, hidden=self.hidden)
+
+    @property
+    def shape(self) -> BatchShape:
+        """The shape of a batch."""
+        return BatchShape(batch=self.batch, length=self.seq_len)
+
+    @property
+    def arithmetic(self) -> Precision:
+        """The precision of the arithmetic; `precision` is that of the measurement."""
+        return Precision(self.dtype, self.tf32)
+
+    def options(self, device: str, threads: int) -> Options:
+        """Return how a backend on `device` is to compute."""
+        return Options(
+            device=device,
+            dtype=self.dtype,
+            threads=threads,
+            tf32=self.tf32,
+            learning_rate=self.learning_rate,
+            clip_norm=self.clip,
+        )
+
 
 QUICK = {"epochs": 5, "launches": 3, "rounds": 2, "block_seconds": 0.03, "time_budget": 0.0}
 """What --quick changes, unless it is given too."""
 
 
 def from_mapping(values: dict[str, Any], source: str) -> Settings:
-    """Checked settings from names and values.
+    """Return checked settings from names and values.
 
     Raises UsageError with `source`, the name and the value if one is unknown or wrong.
     """
@@ -120,7 +147,10 @@ def _choices(name: str) -> str:
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """The names and values of a TOML file, checked; raises UsageError with the line or key."""
+    """Return the checked names and values of a TOML file.
+
+    Raises UsageError with the line or key.
+    """
     try:
         values = tomllib.loads(path.read_text())
     except (OSError, UnicodeDecodeError) as error:

@@ -2,43 +2,41 @@
 
 import errno
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 from msgspec import Struct
 
 from lstmbench.interface.errors import UsageError
-from lstmbench.protocol.messages import (
-    SCHEMA,
-    Block,
-    Epoch,
-    Record,
-    Row,
-    Startup,
-    Trained,
-    Workload,
-)
+from lstmbench.interface.workloads import WORKLOADS
+from lstmbench.protocol.contender import Contender
+from lstmbench.protocol.observations import Block, Record
 from lstmbench.protocol.settings import Settings
+from lstmbench.records.schema1 import upgrade_header, upgrade_record
 
-if TYPE_CHECKING:
-    import pandas
-
+SCHEMA = 2
+"""The version of what is written; older ones are turned into it as they are read."""
 RUN, RECORDS = "run.json", "records.jsonl"
 
 
 class Header(Struct, frozen=True, kw_only=True):
     """run.json: what was to be done, where, and with which versions."""
 
-    schema: int
+    schema: int = SCHEMA
     lstmbench: str
+    """The version of lstmbench."""
     created: str
+    """When, in ISO 8601 with the zone."""
     settings: Settings
-    rows: list[Row]
+    contenders: list[Contender]
     skipped: dict[str, str]
+    """Why each backend or plugin that was asked for by "all" is left out."""
     environment: dict[str, Any]
+    """The machine and its software, as `lstmbench.host.environment.describe` tells them."""
 
 
 @dataclass
@@ -48,6 +46,7 @@ class Run:
     header: Header
     records: list[Record]
     truncated: bool = False
+    folder: Path | None = None
 
 
 class Writer:
@@ -69,6 +68,7 @@ class Writer:
             raise _unwritable(self.folder, error) from None
 
     def close(self) -> None:
+        """Close the file; raises UsageError if what is left cannot be written."""
         try:
             self._file.close()
         except OSError as error:
@@ -76,7 +76,7 @@ class Writer:
 
 
 def now() -> str:
-    """The time, to the second, with its zone."""
+    """Return the time, to the second, with its zone."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
@@ -89,10 +89,7 @@ def create(folder: Path, header: Header) -> None:
                 f"output folder {str(folder)!r} exists and is not empty; "
                 f"choose another, or go on with it by --resume {folder}"
             )
-        write(
-            folder / RUN,
-            msgspec.json.format(msgspec.json.encode(header)).decode() + "\n",
-        )
+        write(folder / RUN, msgspec.json.format(msgspec.json.encode(header)).decode() + "\n")
         (folder / RECORDS).touch()
     except OSError as error:
         raise _unwritable(folder, error) from None
@@ -102,7 +99,7 @@ def write(path: Path, text: str) -> None:
     """Write a whole file, so that it is there in full or not at all."""
     partial = path.with_suffix(path.suffix + ".part")
     try:
-        partial.write_text(text)
+        partial.write_text(text, encoding="utf-8")
         partial.replace(path)
     except OSError as error:
         raise _unwritable(path.parent, error) from None
@@ -114,41 +111,61 @@ def _unwritable(folder: Path, error: OSError) -> UsageError:
 
 
 def read(folder: Path) -> Run:
-    """Header and records of a run; raises UsageError, with file and line, for what is damaged."""
-    header = _read_header(folder)
+    """Return header and records of a run.
+
+    Raises UsageError, with file and line, for what is damaged.
+    """
+    header, schema = _read_header(folder)
     path = folder / RECORDS
     try:
         data = path.read_bytes()
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from None
+    decode = _decode if schema == SCHEMA else _decode_schema1
     *lines, rest = data.split(b"\n")
-    records = []
-    for number, line in enumerate(lines, start=1):
-        try:
-            records.append(msgspec.json.decode(line, type=Record))
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise UsageError(f"{path}:{number} is not a record: {error}") from None
-    return Run(header, records, truncated=bool(rest))
+    records = [_record(decode, line, path, number) for number, line in enumerate(lines, start=1)]
+    return Run(header, records, truncated=bool(rest), folder=folder)
 
 
-def _read_header(folder: Path) -> Header:
+_decode: Callable[[bytes], Record] = msgspec.json.Decoder(Record).decode
+
+
+def _decode_schema1(line: bytes) -> Record:
+    record: Record = msgspec.convert(upgrade_record(msgspec.json.decode(line)), Record)
+    return record
+
+
+def _record(decode: Callable[[bytes], Record], line: bytes, path: Path, number: int) -> Record:
+    try:
+        record = decode(line)
+    except (msgspec.MsgspecError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:
+        raise UsageError(f"{path}:{number} is not a record: {error}") from None
+    if isinstance(record, Block) and record.workload not in WORKLOADS:
+        raise UsageError(f"{path}:{number} is of an unknown workload {record.workload!r}")
+    return record
+
+
+def _read_header(folder: Path) -> tuple[Header, int]:
+    """The header, as of schema 2, and the schema that the folder is written in."""
     path = folder / RUN
     try:
-        text = path.read_bytes()
-        schema = json.loads(text).get("schema")
+        header = json.loads(path.read_bytes())
+        schema = header.get("schema")
         if isinstance(schema, int) and schema > SCHEMA:
             raise UsageError(
                 f"{path} has schema {schema}, from a newer lstmbench (this one reads up to "
                 f"{SCHEMA}); pip install --upgrade lstmbench"
             )
-        return msgspec.json.decode(text, type=Header)
+        if schema == 1:
+            header = upgrade_header(header)
+        return msgspec.convert(header, Header), schema
     except OSError as error:
         raise UsageError(f"run folder {str(folder)!r}: {RUN}: {error.strerror}") from None
-    except (ValueError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UsageError(f"{path} is not a run's header: {error}") from None
 
 
-def mend(folder: Path) -> None:
+def drop_partial_record(folder: Path) -> None:
     """Drop a last record that was cut off in writing."""
     path = folder / RECORDS
     try:
@@ -157,68 +174,3 @@ def mend(folder: Path) -> None:
             file.truncate(data.rfind(b"\n") + 1)
     except OSError as error:
         raise _unwritable(folder, error) from None
-
-
-def frame(folder: Path) -> "pandas.DataFrame":
-    """All observations of a run, tidy: one a row, with its unit.
-
-    Columns: backend, device, metric, unit, launch, round, epoch, value; launch, round and epoch
-    are missing where they do not apply.
-    """
-    import pandas
-
-    columns = [
-        "backend",
-        "device",
-        "metric",
-        "unit",
-        "launch",
-        "round",
-        "epoch",
-        "value",
-    ]
-    rows = [row for record in read(folder).records for row in _observations(record)]
-    table = pandas.DataFrame(rows, columns=columns)
-    counters = dict.fromkeys(("launch", "round", "epoch"), "Int64")
-    return table.astype({**counters, "value": "float64"})
-
-
-PER_CALL: dict[Workload, str] = {
-    "train": "seconds_per_step",
-    "forward": "seconds_per_forward_pass",
-    "gradients": "seconds_per_loss_and_gradients",
-    "generate": "seconds_per_generated_digit",
-    "stage": "seconds_per_staged_batch",
-}
-
-
-def _observations(record: Record) -> list[dict[str, Any]]:
-    values: list[tuple[str, str, float | None]]
-    match record:
-        case Block():
-            per = record.digits or record.calls
-            where = {"launch": record.launch, "round": record.round}
-            values = [(PER_CALL[record.workload], "s", s / per) for s in record.seconds]
-        case Startup():
-            where = {"launch": record.launch}
-            names = ("import", "build", "compile", "first_step")
-            values = [(f"{n}_seconds", "s", getattr(record, f"{n}_seconds")) for n in names]
-        case Epoch():
-            where = {"epoch": record.epoch}
-            values = [
-                ("epoch_seconds", "s", record.seconds),
-                ("teacher_forced_loss", "nats", record.teacher_forced_loss_nats),
-                ("free_running_loss", "nats", record.free_running_loss_nats),
-                ("loss", "nats", record.loss_nats),
-                ("validation_accuracy", "1", record.validation_accuracy),
-            ]
-        case Trained():
-            where = {}
-            values = [("peak_memory", "bytes", record.peak_bytes)]
-            for name, value in record.metrics.items():
-                bare = name.removesuffix("_nats")
-                values.append((bare, "1" if bare == name else "nats", value))
-        case _:
-            return []
-    identity = {"backend": record.row.backend, "device": record.row.device, **where}
-    return [{**identity, "metric": m, "unit": u, "value": v} for m, u, v in values]

@@ -6,7 +6,7 @@ import numpy as np
 
 from lstmbench.interface import VOCABULARY, Task
 
-LADDER_ORDERS = (1, 2, 3, 4, 5)
+NGRAM_ORDERS = (1, 2, 3, 4, 5)
 
 
 class Predictions(NamedTuple):
@@ -52,8 +52,8 @@ def divergence(log_probabilities: np.ndarray, truth: Predictions) -> float:
     return float(terms[:, truth.scored].mean())
 
 
-def context_ladder(fit: np.ndarray, truth: Predictions) -> dict[str, float]:
-    """Accuracy of guessing from the last k digits alone, for each k of LADDER_ORDERS.
+def ngram_accuracy(fit: np.ndarray, truth: Predictions) -> dict[str, float]:
+    """Accuracy of guessing from the last k digits alone, for each k of NGRAM_ORDERS.
 
     The guess is the digit that most often followed the same k digits in `fit` (m, T + 1); a
     digit before the first counts as a symbol of its own.
@@ -61,7 +61,7 @@ def context_ladder(fit: np.ndarray, truth: Predictions) -> dict[str, float]:
     symbols = VOCABULARY + 1
     steps = fit.shape[1] - 1
     result = {}
-    for order in LADDER_ORDERS:
+    for order in NGRAM_ORDERS:
         counts = np.zeros((symbols**order, VOCABULARY))
         codes = _contexts(fit, order, symbols)
         np.add.at(counts, (codes.ravel(), fit[:, 1:].ravel()), 1)

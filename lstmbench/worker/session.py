@@ -1,100 +1,45 @@
-"""The worker process: one backend on one device, doing what the runner asks, in its own process.
+"""One backend on one device in a worker process, and its replies to requests."""
 
-Started as `python -m lstmbench.worker`, with requests on standard input and replies on standard
-output; whatever a library prints goes to standard error instead.
-"""
-
-import ctypes
-import os
-import signal
-import sys
 import time
-import traceback
 from collections.abc import Iterator
-from functools import cached_property, partial
-from typing import Any, BinaryIO
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 
 from lstmbench import parity
-from lstmbench.analysis import limits
-from lstmbench.host import environment
+from lstmbench.host import cpu, memory
 from lstmbench.interface import Backend, Parameters, Task, parameters
-from lstmbench.interface.errors import UsageError, headline, out_of_memory
-from lstmbench.plugins.registry import resolve
+from lstmbench.interface.workloads import MAIN, WORKLOADS, Arrays, Workload, stack
+from lstmbench.parity import golden
+from lstmbench.plugins.resolve import resolve
 from lstmbench.protocol import messages
 from lstmbench.protocol.messages import Open
-from lstmbench.worker import timing, training
-from lstmbench.worker import verification as recheck
+from lstmbench.protocol.observations import Block, Startup, Trained
+from lstmbench.worker import probe, timing, training
+from lstmbench.worker.verification import BlockJudge
 
-
-def main() -> None:
-    """Answer requests until the runner closes the pipe."""
-    requests, replies = _take_streams()
-    _die_with_parent()
-    session: Session | None = None
-    try:
-        while (data := messages.receive(requests.read)) is not None:
-            request = messages.decode_request(data)
-            if isinstance(request, Open):
-                session = Session(request)
-                messages.send(replies, session.opened)
-            elif session:
-                for reply in session.answer(request):
-                    messages.send(replies, reply)
-    except BrokenPipeError:
-        os._exit(1)  # the runner is gone: nobody is left to tell
-    except BaseException as error:
-        messages.send(replies, _raised(error))
-        os._exit(1)
-    os._exit(0)  # at once: there is nothing to save, and libraries take their time to shut down
-
-
-def _take_streams() -> tuple[BinaryIO, BinaryIO]:
-    """The two pipes, moved away from where a library could print into them."""
-    requests, replies = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
-    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    os.dup2(2, 1)
-    return requests, replies
-
-
-def _die_with_parent() -> None:
-    """Have Linux kill this process if the runner is killed, even in the middle of a hang."""
-    if sys.platform == "linux":
-        PR_SET_PDEATHSIG = 1  # from <sys/prctl.h>
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
-def _raised(error: BaseException) -> messages.Raised:
-    """Sort an exception."""
-    reason: messages.Reason = "raised"
-    if isinstance(error, UsageError):
-        return messages.Raised(reason="refused", message=str(error), traceback="")
-    if out_of_memory(error):
-        reason = "out of memory"
-    elif isinstance(error, FloatingPointError):
-        reason = "not finite"
-    return messages.Raised(reason=reason, message=headline(error), traceback=traceback.format_exc())
+COLD_ROUND = 0
+"""The round whose inputs first calls and trials use; timed blocks of a launch draw others."""
 
 
 class Session:
     """A backend that has been opened, and the run's settings."""
 
     def __init__(self, request: Open) -> None:
-        self.row, self.settings = request.row, request.settings
+        self.contender, self.settings = request.contender, request.settings
         self.options = request.options
-        environment.limit_cores(request.options.threads)
+        cpu.limit_cores(request.options.threads)
         start = time.perf_counter()
         self.make: type[Backend] = resolve(request.factory)
         devices = self.make.devices()
         self.import_seconds = time.perf_counter() - start
-        self.imported_bytes = environment.peak_bytes()
+        self.imported_bytes = memory.peak_bytes()
         start = time.perf_counter()
         self.backend = self.make(request.options)
         self.build_seconds = time.perf_counter() - start
         self.task: Task = resolve(request.task_factory)(self.settings.seq_len)
-        self.last_workload: messages.Workload = "stage"
-        self.last_results: list[Any] = []
+        self.last_results: list[Arrays] = []
         self.opened = messages.Opened(
             capabilities=sorted(self.backend.capabilities()), devices=list(devices)
         )
@@ -102,55 +47,49 @@ class Session:
     @cached_property
     def initial(self) -> Parameters:
         """The run's initial parameters, the same for every backend."""
-        s = self.settings
-        return parameters.draw(s.seed, s.hidden, s.layers, self.options.dtype)
+        return parameters.draw(self.settings.seed, self.settings.model, self.options.dtype)
+
+    @cached_property
+    def block_judge(self) -> BlockJudge:
+        """What an oracle expects timed blocks by."""
+        return BlockJudge(self.make, self.options, self.initial)
 
     def answer(self, request: messages.Request) -> Iterator[Any]:
-        """The replies to one request, as they come."""
+        """Yield the replies to one request, as they come."""
         match request:
-            case messages.Observe(fixture=name):
-                yield from self._observe(name)
-            case messages.Reference(fixture=name):
-                yield from self._reference(name)
+            case messages.ObserveCase(case=name):
+                yield from parity.observe(self.make, self.options, self._case(name))
+                yield messages.Done()
+            case messages.ExpectCase(case=name):
+                yield from self._expect(name)
             case messages.Survey():
                 yield training.survey(self.task, self.settings.task, self.settings)
             case messages.Probe(launch=launch):
-                size = sum(array.nbytes for array in self.initial.values())
-                yield limits.measure(launch, self.options.dtype, size)
+                working_set = self.settings.model.size * self.settings.arithmetic.itemsize
+                yield probe.measure(launch, self.options.dtype, working_set)
             case messages.Prepare():
                 yield self._prepare(request)
             case messages.Measure():
                 yield self._measure(request)
             case messages.Show(calls=calls):
-                arrays = timing.outputs(self.last_workload, self.last_results, calls)
-                yield messages.Outputs(arrays=parameters.to_bytes(arrays))
-            case messages.Recompute():
-                yield self._recompute(request)
+                yield messages.Outputs(arrays=stack([self.last_results[n] for n in calls]))
+            case messages.ExpectBlock():
+                yield self._expect_block(request)
             case messages.Train():
                 yield from self._train()
 
-    def _fixture(self, name: str) -> parity.Fixture:
-        s = self.settings
-        return parity.fixture(name, s.batch, s.seq_len, s.hidden, s.layers)
+    def _case(self, name: str) -> parity.Case:
+        return parity.case(name, self.settings.model, self.settings.shape)
 
-    def _observe(self, name: str) -> Iterator[Any]:
-        for seen in parity.observe(self.make, self.options, self._fixture(name)):
-            yield messages.Observed(
-                fixture=name,
-                rung=seen.rung,
-                arrays=parameters.to_bytes(seen.arrays),
-                claimed=seen.claimed,
-                error=seen.error,
-                traceback=seen.traceback,
-            )
+    def _expect(self, name: str) -> Iterator[Any]:
+        case = self._case(name)
+        if case == golden.CASE:
+            golden.verify(self.make)
+        yield from parity.expect(self.make, self.options, case)
         yield messages.Done()
 
-    def _reference(self, name: str) -> Iterator[Any]:
-        options, fixture = self.options, self._fixture(name)
-        for rung, arrays, bands in parity.reference(self.make, options, fixture):
-            data = parameters.to_bytes(arrays)
-            yield messages.Expected(fixture=name, rung=rung, arrays=data, bands=bands)
-        yield messages.Done()
+    def _inputs(self, workload: Workload, launch: int, round_: int, calls: int) -> np.ndarray:
+        return timing.inputs(workload, self.settings, launch, round_, calls)
 
     def _load(self) -> tuple[float, float]:
         """Seconds to load the run's parameters, and then to compile for its shape."""
@@ -163,84 +102,66 @@ class Session:
         self.backend.synchronize()
         return loaded - start, time.perf_counter() - loaded
 
-    def _inputs(self, workload: messages.Workload, launch: int, round_: int, n: int) -> np.ndarray:
-        s = self.settings
-        calls = n + timing.WARM_UP_CALLS
-        return timing.inputs(workload, s.seed, launch, round_, calls, s.batch, s.seq_len)
-
-    def _prepare(self, request: messages.Prepare) -> messages.Startup:
+    def _prepare(self, request: messages.Prepare) -> Startup:
         claims = {"", *self.opened.capabilities}
-        claimed = [w for w in request.workloads if timing.CAPABILITIES[w] in claims]
+        asked = [WORKLOADS[name] for name in request.workloads]
+        claimed = [workload for workload in asked if workload.capability in claims]
         load_seconds, compile_seconds = self._load()
-        inputs = partial(self._inputs, launch=request.launch, round_=0)
-        main: messages.Workload = "train" if "train" in claimed else claimed[-1]
-        first = timing.run(self.backend, main, inputs(main, n=0)[:1])
-        seconds = self.settings.block_seconds
-        calls = {
-            w: timing.calls_for(
-                self.backend,
-                self.initial,
-                w,
-                inputs(w, n=timing.CALIBRATION_CALLS),
-                seconds,
-            )
-            for w in claimed
-        }
-        return messages.Startup(
-            row=self.row,
+        main = MAIN if MAIN in claimed else claimed[-1]
+        first = self._inputs(main, request.launch, COLD_ROUND, calls=0)[:1]
+        first_step = timing.run(self.backend, main, first)
+        calls = {workload.name: self._calls(workload, request.launch) for workload in claimed}
+        return Startup(
+            contender=self.contender,
             launch=request.launch,
             import_seconds=self.import_seconds,
             build_seconds=self.build_seconds + load_seconds,
             compile_seconds=compile_seconds,
-            first_step_seconds=sum(first.seconds),
+            first_step_seconds=sum(first_step.seconds),
             calls=calls,
             description={k: str(v) for k, v in self.backend.describe().items()},
-            peak_bytes=environment.peak_bytes(),
+            peak_bytes=memory.peak_bytes(),
             imported_bytes=self.imported_bytes,
         )
 
-    def _measure(self, request: messages.Measure) -> messages.Block:
-        workload, calls = request.workload, request.calls + request.uncounted
-        fresh = partial(self._inputs, workload, request.launch, request.round, calls)
-        inputs = fresh()
+    def _calls(self, workload: Workload, launch: int) -> int:
+        """How many calls of a workload fill a block."""
+        trial = self._inputs(workload, launch, COLD_ROUND, timing.CALIBRATION_CALLS)
+        seconds = self.settings.block_seconds
+        return timing.calls_for(self.backend, self.initial, workload, trial, seconds)
+
+    def _measure(self, request: messages.Measure) -> Block:
+        workload = WORKLOADS[request.workload]
+        calls = request.calls + request.extra_calls
+        inputs = self._inputs(workload, request.launch, request.round, calls)
         timed = timing.block(self.backend, self.initial, workload, inputs)
-        if not np.array_equal(inputs, fresh()):
-            raise RuntimeError(f"the inputs of {workload} were changed while it was timed")
-        self.last_workload, self.last_results = workload, timed.results
-        return messages.Block(
-            row=self.row,
+        if not np.array_equal(inputs, self._inputs(workload, request.launch, request.round, calls)):
+            raise RuntimeError(f"the inputs of {workload.name} were changed while it was timed")
+        self.last_results = timed.results
+        return Block(
+            contender=self.contender,
             launch=request.launch,
             round=request.round,
             position=request.position,
-            workload=workload,
+            workload=workload.name,
             calls=request.calls,
             seconds=timed.seconds,
-            digits=timing.DIGITS_PER_CALL if workload == "generate" else 0,
-            uncounted=request.uncounted,
+            units_per_call=workload.units_per_call,
+            extra_calls=request.extra_calls,
         )
 
-    def _recompute(self, request: messages.Recompute) -> messages.Expected:
-        calls = max(request.calls) + 1 - timing.WARM_UP_CALLS
-        inputs = self._inputs(request.workload, request.launch, request.round, max(calls, 0))
-        expected = recheck.reference(
-            self.make,
-            self.options,
-            self.initial,
-            request.workload,
-            inputs,
-            request.calls,
-        )
-        data = parameters.to_bytes(expected.arrays)
-        return messages.Expected(
-            fixture="timed", rung=request.workload, arrays=data, bands=expected.bands
-        )
+    def _expect_block(self, request: messages.ExpectBlock) -> parity.Expected:
+        workload = WORKLOADS[request.workload]
+        calls = max(0, max(request.calls) + 1 - timing.WARM_UP_CALLS)
+        inputs = self._inputs(workload, request.launch, request.round, calls)
+        return self.block_judge.expect(workload, inputs, request.calls)
 
     def _train(self) -> Iterator[Any]:
         self._load()
-        yield from training.train(self.backend, self.task, self.settings, self.row)
-        peak = environment.peak_bytes()
-        yield messages.Trained(
-            row=self.row,
+        yield from training.train(self.backend, self.task, self.settings, self.contender)
+        peak = memory.peak_bytes()
+        yield Trained(
+            contender=self.contender,
             metrics={**training.evaluate(self.backend, self.task, self.settings.seed)},
             peak_bytes=peak,
             imported_bytes=self.imported_bytes,

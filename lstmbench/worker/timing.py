@@ -8,54 +8,33 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lstmbench.interface import VOCABULARY, Backend, Parameters
+from lstmbench.interface import Backend, Parameters
 from lstmbench.interface.parameters import random_generator
-from lstmbench.protocol.messages import Workload
+from lstmbench.interface.workloads import Arrays, Workload
+from lstmbench.protocol.settings import Settings
 
-DIGITS_PER_CALL = 64
 WARM_UP_CALLS = 2
 CALIBRATION_CALLS = 3
 MAXIMUM_CALLS = 2_000
 SETTLE_SECONDS = 0.003
-DEEPEST = "lstm.0.weight_ih"
-"""The gradient that a backward pass comes to last; by name, as mappings may be in any order."""
-
-CAPABILITIES: dict[Workload, str] = {
-    "stage": "",
-    "forward": "forward",
-    "gradients": "loss_and_gradients",
-    "train": "train_step",
-    "generate": "generate",
-}
-"""The capability that each workload needs, in the order in which they are timed."""
-
-Arrays = dict[str, np.ndarray]
 
 
 class Timed(NamedTuple):
-    """Seconds of all calls together, or of each; and the results of all calls, warm-up first."""
+    """Seconds of all calls together, or of each; and what all calls handed out, warm-up first."""
 
     seconds: list[float]
-    results: list[Any]
+    results: list[Arrays]
 
 
 def inputs(
-    workload: Workload,
-    seed: int,
-    launch: int,
-    round_: int,
-    calls: int,
-    batch: int,
-    length: int,
+    workload: Workload, settings: Settings, launch: int, round_: int, calls: int
 ) -> np.ndarray:
-    """Fresh uniform digits for each call: (calls, B, T + 1), or (calls, 1, 1) for "generate".
+    """Return fresh uniform digits for each call, calls first, warm-up calls among them.
 
-    The same for all backends, and call k does not depend on how many calls there are.
+    They are the same for all contenders, and those of a call do not depend on how many there are.
     """
-    key = 1 + list(CAPABILITIES).index(workload)  # (0, ...) are the keys of the task's data
-    random = random_generator(seed, key, launch, round_)
-    shape = (1, 1) if workload == "generate" else (batch, length + 1)
-    return random.integers(0, VOCABULARY, (calls, *shape), dtype=np.uint8)
+    random = random_generator(settings.seed, workload.key, launch, round_)
+    return workload.inputs(random, calls + WARM_UP_CALLS, settings.shape)
 
 
 @contextmanager
@@ -68,68 +47,39 @@ def no_garbage_collection() -> Iterator[None]:
         gc.enable()
 
 
-def _stage(backend: Backend, sequences: np.ndarray) -> Any:
-    return backend.stage(sequences[:, :-1]), backend.stage(sequences[:, 1:])
-
-
-def _call(backend: Backend, workload: Workload, given: Any) -> Any:
-    """One call; what it returns may still be being computed."""
-    match workload:
-        case "stage":
-            return _stage(backend, given)
-        case "forward":
-            return backend.forward(given[0])[0]
-        case "gradients":
-            loss, gradients = backend.loss_and_gradients(*given)
-            return loss, gradients[DEEPEST]
-        case "train":
-            return backend.train_step(*given)
-        case "generate":
-            return backend.generate(given, DIGITS_PER_CALL)
-
-
-def _consume(backend: Backend, workload: Workload, result: Any) -> Any:
-    """A result as it is needed on the host; staged inputs have nothing to fetch."""
-    if workload == "stage":
-        return None
-    if workload == "gradients":
-        return tuple(backend.fetch(array) for array in result)
-    return backend.fetch(result)
-
-
 def run(backend: Backend, workload: Workload, sequences: np.ndarray) -> Timed:
     """Make one call for each of `sequences`, on inputs staged before the clock starts.
 
     Calls are made one after the other without waiting, as in training, and timed together until
-    every result is on the host and the device is done; those of "generate" are timed one by one,
-    as someone waits for the digits.
+    every result is on the host and the device is done; or each by itself, if the workload is
+    timed apart.
     """
-    match workload:
-        case "stage":
-            given = list(sequences)
-        case "generate":
-            given = [backend.stage(prompt) for prompt in sequences]
-        case _:
-            given = [_stage(backend, x) for x in sequences]
-    apart = workload == "generate"
-    groups = [[x] for x in given] if apart else [given]
-    seconds, results = [], []
+    staged = [workload.stage(backend, x) for x in sequences]
+    groups = [[x] for x in staged] if workload.timed_apart else [staged]
+    timed = Timed([], [])
     with no_garbage_collection():
         for group in groups:
-            backend.synchronize()
-            start = time.perf_counter()
-            pending = [_call(backend, workload, x) for x in group]
-            done = [_consume(backend, workload, result) for result in pending]
-            backend.synchronize()
-            seconds.append(time.perf_counter() - start)
-            results += done
-    return Timed(seconds, results)
+            seconds, results = _timed_group(backend, workload, group)
+            timed.seconds.append(seconds)
+            timed.results.extend(results)
+    return timed
+
+
+def _timed_group(
+    backend: Backend, workload: Workload, group: list[Any]
+) -> tuple[float, list[Arrays]]:
+    backend.synchronize()
+    start = time.perf_counter()
+    pending = [workload.call(backend, x) for x in group]
+    results = [workload.fetch(backend, result) for result in pending]
+    backend.synchronize()
+    return time.perf_counter() - start, results
 
 
 def block(
     backend: Backend, initial: Parameters, workload: Workload, sequences: np.ndarray
 ) -> Timed:
-    """One block from freshly loaded parameters: WARM_UP_CALLS calls, then the timed ones.
+    """Time one block from freshly loaded parameters: WARM_UP_CALLS calls, then the timed ones.
 
     The pause lets the threads of the worker whose turn it was before fall asleep; the warm-up
     brings back the caches that the others have used since.
@@ -141,25 +91,6 @@ def block(
     return Timed(timed.seconds, warm.results + timed.results)
 
 
-def outputs(workload: Workload, results: list[Any], calls: list[int]) -> Arrays:
-    """Results of the calls named, as arrays that can be held against a reference."""
-    chosen = [results[n] for n in calls]
-    match workload:
-        case "train":
-            return {"loss": np.array([float(loss) for loss in chosen])}
-        case "forward":
-            return {"logits": np.concatenate(chosen)}
-        case "gradients":
-            return {
-                "loss": np.array([float(loss) for loss, _ in chosen]),
-                "gradient": np.stack([gradient for _, gradient in chosen]),
-            }
-        case "generate":
-            return {"digits": np.concatenate(chosen)}
-        case "stage":
-            return {}
-
-
 def calls_for(
     backend: Backend,
     initial: Parameters,
@@ -167,7 +98,7 @@ def calls_for(
     sequences: np.ndarray,
     seconds: float,
 ) -> int:
-    """How many calls fill a block of about `seconds`, by a trial on `sequences`."""
+    """Return how many calls fill a block of about `seconds`, by a trial on `sequences`."""
     timed = block(backend, initial, workload, sequences)
     per_call = sum(timed.seconds) / (len(sequences) - WARM_UP_CALLS)
     return max(1, min(MAXIMUM_CALLS, round(seconds / per_call)))

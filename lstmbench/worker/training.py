@@ -9,7 +9,8 @@ import numpy as np
 from lstmbench import statistics
 from lstmbench.interface import Backend, Task
 from lstmbench.interface.parameters import random_generator
-from lstmbench.protocol.messages import Ceiling, Epoch, Row
+from lstmbench.protocol.contender import Contender
+from lstmbench.protocol.observations import Ceiling, Epoch
 from lstmbench.protocol.settings import Settings
 from lstmbench.worker import metrics
 
@@ -20,7 +21,9 @@ GENERATED_SEQUENCES = 1_000
 EVALUATION_BATCH = 500
 
 
-def train(backend: Backend, task: Task, settings: Settings, row: Row) -> Iterator[Epoch]:
+def train(
+    backend: Backend, task: Task, settings: Settings, contender: Contender
+) -> Iterator[Epoch]:
     """Train for all epochs, from the parameters that are loaded; yields after each epoch.
 
     The clock runs over training steps alone. A loss that is not finite ends the training with
@@ -41,7 +44,7 @@ def train(backend: Backend, task: Task, settings: Settings, row: Row) -> Iterato
             raise FloatingPointError(f"training loss is not finite in epoch {epoch}")
         guesses = _logits(backend, validation).argmax(-1)
         yield Epoch(
-            row=row,
+            contender=contender,
             epoch=epoch,
             seconds=seconds,
             teacher_forced_batches=int((~free).sum()),
@@ -131,5 +134,5 @@ def survey(task: Task, name: str, settings: Settings) -> Ceiling:
         entropy_floor_nats=task.entropy_floor,
         test_bayes_accuracy=float(metrics.hits(truth.probabilities.argmax(-1), truth).mean()),
         test_cross_entropy_nats=metrics.cross_entropy(np.log(truth.probabilities), truth),
-        ladder=metrics.context_ladder(fit, truth),
+        ngram_accuracy=metrics.ngram_accuracy(fit, truth),
     )

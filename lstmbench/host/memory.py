@@ -1,11 +1,25 @@
-"""What a backend may ask of the C library's allocator."""
+"""Memory that this process holds, and how the C library's allocator keeps it."""
 
 import ctypes
+import resource
+
+from lstmbench.host import commands
 
 # malloc.h of glibc: mallopt(3)
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_THRESHOLD = -3
 _LARGE = 2**30  # bytes
+
+
+def peak_bytes() -> int:
+    """The most memory that this process has held so far (its peak resident set size).
+
+    On Linux as /proc tells it: `getrusage` counts what the parent held when this one was forked.
+    """
+    for line in (commands.read("/proc/self/status") or "").splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # bytes on macOS
 
 
 def keep_freed_memory() -> None:

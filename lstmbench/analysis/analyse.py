@@ -1,0 +1,253 @@
+"""From the records of a run to its result."""
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Any, TypeVar
+
+import numpy as np
+
+from lstmbench.analysis import roofline
+from lstmbench.analysis.results import ContenderResult, RunResult
+from lstmbench.analysis.speed import Blocks
+from lstmbench.analysis.verdict import Evidence, judge
+from lstmbench.interface.workloads import MAIN, PARTS, WORKLOADS
+from lstmbench.parity.cases import RUN
+from lstmbench.parity.known_failures import KnownFailures
+from lstmbench.protocol.contender import Contender
+from lstmbench.protocol.observations import (
+    Block,
+    BlockCheck,
+    Ceiling,
+    Disturbance,
+    Epoch,
+    Failure,
+    Finished,
+    MachinePeaks,
+    Record,
+    RungResult,
+    Startup,
+    Stopped,
+    Trained,
+)
+from lstmbench.protocol.settings import Settings
+from lstmbench.records.folder import Header, Run
+
+TARGET_ACCURACY = 0.925
+"""The validation accuracy that `seconds_to_target` is about: that of the published tutorial."""
+
+Kind = TypeVar("Kind")
+Number = TypeVar("Number", int, float)
+
+
+class _Records:
+    """A run's records by kind and contender, sorted once."""
+
+    def __init__(self, records: Iterable[Record]) -> None:
+        self._by_kind: dict[type, list[Any]] = defaultdict(list)
+        self._by_contender: dict[tuple[type, Contender], list[Any]] = defaultdict(list)
+        for record in records:
+            self._by_kind[type(record)].append(record)
+            if contender := getattr(record, "contender", None):
+                self._by_contender[type(record), contender].append(record)
+
+    def all(self, kind: type[Kind]) -> list[Kind]:
+        return self._by_kind[kind]
+
+    def of(self, contender: Contender, kind: type[Kind]) -> list[Kind]:
+        return self._by_contender[kind, contender]
+
+
+def analyse(run: Run, known: dict[str, KnownFailures] | None = None) -> RunResult:
+    """Return what the records of a run come to.
+
+    `known` are differences that are expected, by backend.
+    """
+    records = _Records(run.records)
+    contenders = run.header.contenders
+    peaks = roofline.best(records.all(MachinePeaks))
+    blocks = {one: _blocks(records.of(one, Block)) for one in contenders}
+    results = [
+        _contender_result(run.header.settings, one, records, blocks[one], peaks, known or {})
+        for one in contenders
+    ]
+    baseline = _baseline(run.header.settings, results)
+    if baseline:
+        for result in results:
+            _compare(result, baseline, blocks)
+    results.sort(key=lambda one: (not one.verdict.passed, one.main_seconds))
+    disturbances = records.all(Disturbance)
+    return RunResult(
+        run=run,
+        contenders=results,
+        baseline=baseline.contender if baseline else None,
+        ceiling=next(iter(records.all(Ceiling)), None),
+        peaks=peaks,
+        complete=_complete(run.header, records),
+        stopped=next(reversed(records.all(Stopped)), None),
+        launches=len({block.launch for block in records.all(Block)}),
+        other_share=_highest([d.other_share for d in disturbances]),
+        stolen_share=_highest([d.stolen_share for d in disturbances]),
+        gpu_processes=_highest([d.gpu_processes for d in disturbances]),
+        measured_share=_measured_share(records),
+    )
+
+
+def _highest(values: list[Number | None]) -> Number | None:
+    return max((v for v in values if v is not None), default=None)
+
+
+def _measured_share(records: _Records) -> float | None:
+    launches = {f.launch: f.seconds for f in records.all(Finished) if f.phase == "timing"}
+    inside = sum(sum(b.seconds) for b in records.all(Block) if b.launch in launches)
+    whole = sum(seconds or 0.0 for seconds in launches.values())
+    return inside / whole if whole else None
+
+
+def _complete(header: Header, records: _Records) -> bool:
+    finished = {(f.phase, f.contender) for f in records.all(Finished)}
+    wanted = {(phase, one) for phase in ("parity", "training") for one in header.contenders}
+    return bool(records.all(Stopped)) and wanted <= finished
+
+
+def _blocks(blocks: list[Block]) -> dict[str, Blocks]:
+    """One contender's blocks by workload."""
+    by_workload = defaultdict(list)
+    for block in blocks:
+        by_workload[block.workload].append(block)
+    return {name: Blocks.of(found) for name, found in by_workload.items()}
+
+
+def _contender_result(
+    settings: Settings,
+    contender: Contender,
+    records: _Records,
+    blocks: dict[str, Blocks],
+    peaks: MachinePeaks | None,
+    known: dict[str, KnownFailures],
+) -> ContenderResult:
+    failures = records.of(contender, Failure)
+    result = ContenderResult(
+        contender,
+        rungs=records.of(contender, RungResult),
+        checks=records.of(contender, BlockCheck),
+        failure=failures[0] if failures else None,
+    )
+    _add_precision(result)
+    _add_startup(result, records.of(contender, Startup))
+    _add_speed(result, blocks)
+    if peaks and contender.device == "cpu":
+        _add_roofline(result, settings, peaks)
+    _add_training(result, records.of(contender, Epoch), records.of(contender, Trained))
+    evidence: list[Evidence] = [*failures, *result.rungs, *result.checks]
+    result.verdict = judge(evidence, known.get(contender.backend), too_fast(result))
+    return result
+
+
+def too_fast(result: ContenderResult) -> list[str]:
+    """Return what to know of each workload that was done faster than the machine can."""
+    return [
+        roofline.in_words(name, share) for name, share in result.roofline.items() if share.too_fast
+    ]
+
+
+def _baseline(settings: Settings, results: list[ContenderResult]) -> ContenderResult | None:
+    """The first contender of the baseline's backend, if it passed."""
+    named = [one for one in results if one.contender.backend == settings.baseline]
+    return named[0] if named and named[0].verdict.passed else None
+
+
+def _add_precision(result: ContenderResult) -> None:
+    for rung in result.rungs:
+        if (rung.case, rung.rung) == (RUN, "forward"):
+            found = rung.result
+            if found.error is not None and found.tolerance is not None:
+                result.forward_error = found.error * found.tolerance
+
+
+def _add_startup(result: ContenderResult, startups: list[Startup]) -> None:
+    """The first start is the one that compiled with nothing cached."""
+    if startups:
+        first, last = startups[0], startups[-1]
+        result.description = first.description
+        result.import_seconds = first.import_seconds
+        result.build_seconds = first.build_seconds
+        result.compile_seconds = first.compile_seconds
+        result.first_step_seconds = first.first_step_seconds
+        result.peak_bytes = last.peak_bytes
+        result.peak_bytes_above_import = last.peak_bytes - last.imported_bytes
+
+
+def _add_speed(result: ContenderResult, blocks: dict[str, Blocks]) -> None:
+    for name in WORKLOADS:
+        if name in blocks:
+            time = blocks[name].time()
+            result.seconds[name] = time.estimate
+            result.launch_seconds[name] = time.launches
+    for part in PARTS:
+        if part.whole.name in blocks and part.without.name in blocks:
+            left = blocks[part.whole.name].without(blocks[part.without.name])
+            if left is not None:
+                result.parts[part.name] = left
+    if "generate" in blocks:
+        calls = blocks["generate"].calls
+        result.digit_calls = len(calls)
+        result.digit_microseconds_p50, result.digit_microseconds_p99 = (
+            1e6 * float(q) for q in np.percentile(calls, [50, 99])
+        )
+
+
+def _add_roofline(result: ContenderResult, settings: Settings, peaks: MachinePeaks) -> None:
+    itemsize = settings.arithmetic.itemsize
+    for name, seconds in result.seconds.items():
+        work = WORKLOADS[name].least_work(settings.model, settings.shape, itemsize)
+        if found := roofline.share(work, seconds, peaks):
+            result.roofline[name] = found
+
+
+def _compare(
+    result: ContenderResult, baseline: ContenderResult, blocks: dict[Contender, dict[str, Blocks]]
+) -> None:
+    """Speeds over the baseline's, and when a slow start has paid for itself."""
+    if result is baseline:
+        return
+    mine, theirs = blocks[result.contender], blocks[baseline.contender]
+    for name in WORKLOADS:
+        ratio = mine[name].speed_over(theirs[name]) if name in mine and name in theirs else None
+        if ratio:
+            result.speed_ratio[name] = ratio.estimate
+            result.launch_ratios[name] = ratio.launches
+    if MAIN.name in result.speed_ratio:
+        extra = result.startup_seconds - baseline.startup_seconds
+        gain = baseline.main_seconds - result.main_seconds
+        if extra <= 0 <= gain:
+            result.steps_to_repay_startup = 0.0
+        elif gain > 0:
+            result.steps_to_repay_startup = extra / gain
+
+
+def _add_training(result: ContenderResult, epochs: list[Epoch], trained: list[Trained]) -> None:
+    latest = {epoch.epoch: epoch for epoch in epochs}  # a resumed training starts over
+    if latest:
+        ordered = [latest[n] for n in sorted(latest)]
+        last = ordered[-1]
+        result.train_loss = last.teacher_forced_loss_nats
+        result.free_running_loss = last.free_running_loss_nats
+        result.mean_loss = last.loss_nats
+        result.training_seconds = sum(epoch.seconds for epoch in ordered)
+        result.seconds_to_target = _to_target(ordered)
+    if trained:
+        found = trained[-1].metrics
+        result.metrics = {k: v for k, v in found.items() if v is not None and math.isfinite(v)}
+        result.peak_bytes = trained[-1].peak_bytes
+        result.peak_bytes_above_import = trained[-1].peak_bytes - trained[-1].imported_bytes
+
+
+def _to_target(epochs: list[Epoch]) -> float | None:
+    """Seconds of training steps up to the end of the first epoch at the target accuracy."""
+    total = 0.0
+    for epoch in epochs:
+        total += epoch.seconds
+        if epoch.validation_accuracy >= TARGET_ACCURACY:
+            return total
+    return None

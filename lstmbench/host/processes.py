@@ -1,0 +1,49 @@
+"""Worker processes: the environment that they start in, and their end with their parent."""
+
+import ctypes
+import os
+import signal
+import sys
+from pathlib import Path
+
+THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "BLIS_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "NUMBA_NUM_THREADS",
+)
+
+# Threads that wait for work spin for a while before they sleep. OMP_WAIT_POLICY=PASSIVE would
+# have them sleep at once, and costs PyTorch a factor of two on small operations; these bounds,
+# of about a millisecond, cost nothing, and a worker that waits for its turn is soon asleep.
+BOUNDED_SPIN = {
+    "GOMP_SPINCOUNT": "300000",
+    "KMP_BLOCKTIME": "1",
+    "OPENBLAS_THREAD_TIMEOUT": "22",
+}
+UNBOUNDED_SPIN = ("OMP_WAIT_POLICY", "GOMP_CPU_AFFINITY")
+
+
+def worker_environment(threads: int, cache: Path) -> dict[str, str]:
+    """The environment variables of a worker, set before any library is loaded.
+
+    `cache` is where compiled code is kept between the workers of one run.
+    """
+    result = {k: v for k, v in os.environ.items() if k not in UNBOUNDED_SPIN}
+    result.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))
+    result.update(BOUNDED_SPIN)
+    result["NUMBA_CACHE_DIR"] = str(cache)
+    result["JAX_COMPILATION_CACHE_DIR"] = str(cache)
+    result["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+    result["PYTHONUNBUFFERED"] = "1"
+    return result
+
+
+def die_with_parent() -> None:
+    """Have Linux kill this process if its parent is killed, even in the middle of a hang."""
+    if sys.platform == "linux":
+        PR_SET_PDEATHSIG = 1  # from <sys/prctl.h>
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)

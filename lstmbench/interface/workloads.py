@@ -1,0 +1,215 @@
+"""The workloads: everything that is timed, each described in one class.
+
+A workload says which method of a backend it calls, on which inputs, which named arrays it hands
+out to be verified, and how its time is reported. To add one, write a class and put it into
+`WORKLOADS`; nothing else lists workloads.
+"""
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar, NamedTuple, final
+
+import numpy as np
+
+from lstmbench.interface import operations
+from lstmbench.interface.backend import Backend
+from lstmbench.interface.model import VOCABULARY, BatchShape, ModelSpec
+from lstmbench.interface.operations import Work
+
+Arrays = dict[str, np.ndarray]
+
+GENERATED_DIGITS = 64
+"""Digits that one call of the workload "generate" writes."""
+
+
+class Workload(ABC):
+    """One kind of work that is timed. A call takes one batch, or for some one prompt."""
+
+    name: ClassVar[str]
+    key: ClassVar[int]
+    """The spawn key of its inputs; unique, and not 0, the key of the tasks' data."""
+    capability: ClassVar[str] = ""
+    """The method of `Backend` that must be claimed; empty for what every backend has."""
+    title: ClassVar[str]
+    """What one unit of it is called in a report."""
+    metric: ClassVar[str]
+    """The name of its time in summary.csv and in `lstmbench.load`; seconds of one unit."""
+    display_unit: ClassVar[str] = "ms"
+    headline: ClassVar[bool] = False
+    """Whether it is an answer in itself, which `compare` goes by, and not a part of another."""
+    units_per_call: ClassVar[int] = 1
+    """How many units, such as generated digits, one call does."""
+    timed_apart: ClassVar[bool] = False
+    """Whether each call is timed by itself, as somebody waits for its result."""
+    carries_over: ClassVar[bool] = False
+    """Whether the result of a call depends on the calls before it."""
+    hands_out: ClassVar[tuple[str, ...]] = ()
+    """The names of the arrays that a call hands out to be verified."""
+    greedy: ClassVar[bool] = False
+    """Whether `hands_out` are digits that the model chose after the prompt that went in."""
+
+    def inputs(self, random: np.random.Generator, calls: int, shape: BatchShape) -> np.ndarray:
+        """Return digits for each call, (calls, B, T + 1) uint8; x[:-1] goes in, x[1:] comes out."""
+        size = (calls, shape.batch, shape.length + 1)
+        return random.integers(0, VOCABULARY, size, dtype=np.uint8)
+
+    def stage(self, backend: Backend, sequences: np.ndarray) -> Any:
+        """Bring the digits of one call to the device, before the clock starts."""
+        return backend.stage(sequences[:, :-1]), backend.stage(sequences[:, 1:])
+
+    @abstractmethod
+    def call(self, backend: Backend, staged: Any) -> Any:
+        """Make one call; what it returns may still be being computed."""
+
+    @abstractmethod
+    def fetch(self, backend: Backend, result: Any) -> Arrays:
+        """Bring what a call returned to the host, as the arrays named by `hands_out`."""
+
+    @abstractmethod
+    def least_work(self, model: ModelSpec, shape: BatchShape, itemsize: int) -> Work:
+        """Return the least operations and bytes of one unit; zeros where there is no bound."""
+
+    @final
+    @property
+    def display_scale(self) -> float:
+        """What seconds are multiplied by to have them in `display_unit`."""
+        return {"ms": 1e3, "µs": 1e6}[self.display_unit]
+
+
+class Stage(Workload):
+    """Bring inputs and targets of one batch to the device."""
+
+    name, key = "stage", 1
+    title, metric = "staged batch", "seconds_per_staged_batch"
+
+    def stage(self, backend: Backend, sequences: np.ndarray) -> Any:
+        return sequences
+
+    def call(self, backend: Backend, staged: Any) -> Any:
+        return super().stage(backend, staged)
+
+    def fetch(self, backend: Backend, result: Any) -> Arrays:
+        return {}
+
+    def least_work(self, model: ModelSpec, shape: BatchShape, itemsize: int) -> Work:
+        return Work(0, 0)
+
+
+class Forward(Workload):
+    """Compute the logits of one batch."""
+
+    name, key, capability = "forward", 2, "forward"
+    title, metric = "forward pass", "seconds_per_forward_pass"
+    headline = True
+    hands_out = ("logits",)
+
+    def call(self, backend: Backend, staged: Any) -> Any:
+        return backend.forward(staged[0])[0]
+
+    def fetch(self, backend: Backend, result: Any) -> Arrays:
+        return {"logits": backend.fetch(result)}
+
+    def least_work(self, model: ModelSpec, shape: BatchShape, itemsize: int) -> Work:
+        return operations.forward(model, shape, itemsize)
+
+
+class Gradients(Workload):
+    """Compute the loss of one batch and its gradients.
+
+    Fetched is the gradient that a backward pass comes to last. It is found by its name, as the
+    gradients may be in any order.
+    """
+
+    name, key, capability = "gradients", 3, "loss_and_gradients"
+    title, metric = "loss and gradients", "seconds_per_loss_and_gradients"
+    hands_out = ("loss", "gradient")
+    deepest = "lstm.0.weight_ih"
+
+    def call(self, backend: Backend, staged: Any) -> Any:
+        loss, gradients = backend.loss_and_gradients(*staged)
+        return loss, gradients[self.deepest]
+
+    def fetch(self, backend: Backend, result: Any) -> Arrays:
+        loss, gradient = result
+        return {"loss": backend.fetch(loss), "gradient": backend.fetch(gradient)}
+
+    def least_work(self, model: ModelSpec, shape: BatchShape, itemsize: int) -> Work:
+        return operations.gradients(model, shape, itemsize)
+
+
+class Train(Workload):
+    """Make one training step on one batch: loss, gradients, clipping, Adam."""
+
+    name, key, capability = "train", 4, "train_step"
+    title, metric = "training step", "seconds_per_step"
+    headline = carries_over = True
+    hands_out = ("loss",)
+
+    def call(self, backend: Backend, staged: Any) -> Any:
+        return backend.train_step(*staged)
+
+    def fetch(self, backend: Backend, result: Any) -> Arrays:
+        return {"loss": backend.fetch(result)}
+
+    def least_work(self, model: ModelSpec, shape: BatchShape, itemsize: int) -> Work:
+        return operations.training_step(model, shape, itemsize)
+
+
+class Generate(Workload):
+    """Generate digits greedily after a prompt of one digit, one sequence at a time."""
+
+    name, key, capability = "generate", 5, "generate"
+    title, metric = "generated digit", "seconds_per_generated_digit"
+    display_unit = "µs"
+    headline = timed_apart = greedy = True
+    units_per_call = GENERATED_DIGITS
+    hands_out = ("digits",)
+
+    def inputs(self, random: np.random.Generator, calls: int, shape: BatchShape) -> np.ndarray:
+        """Return a prompt for each call, (calls, 1, 1) uint8."""
+        return random.integers(0, VOCABULARY, (calls, 1, 1), dtype=np.uint8)
+
+    def stage(self, backend: Backend, sequences: np.ndarray) -> Any:
+        return backend.stage(sequences)
+
+    def call(self, backend: Backend, staged: Any) -> Any:
+        return backend.generate(staged, GENERATED_DIGITS)
+
+    def fetch(self, backend: Backend, result: Any) -> Arrays:
+        return {"digits": backend.fetch(result)}
+
+    def least_work(self, model: ModelSpec, shape: BatchShape, itemsize: int) -> Work:
+        return operations.generated_digit(model, itemsize)
+
+
+WORKLOADS: dict[str, Workload] = {
+    workload.name: workload for workload in (Stage(), Forward(), Gradients(), Train(), Generate())
+}
+"""Every workload by name, in the order in which they are timed in a round."""
+
+MAIN = WORKLOADS["train"]
+"""The workload that contenders are ranked by, and whose intervals end the timing."""
+
+
+class Part(NamedTuple):
+    """What is left of one workload's time when another, which it contains, is taken off."""
+
+    name: str
+    title: str
+    whole: Workload
+    without: Workload
+
+    @property
+    def metric(self) -> str:
+        return f"{self.name}_seconds"
+
+
+PARTS = (
+    Part("backward", "backward", WORKLOADS["gradients"], WORKLOADS["forward"]),
+    Part("optimiser", "clip + Adam", WORKLOADS["train"], WORKLOADS["gradients"]),
+)
+"""Parts of a training step that are not timed by themselves."""
+
+
+def stack(results: list[Arrays]) -> Arrays:
+    """Return what several calls handed out, each named array with the calls as its first axis."""
+    return {name: np.stack([result[name] for result in results]) for name in results[0]}

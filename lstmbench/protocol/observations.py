@@ -1,0 +1,205 @@
+"""What is observed in a run, as records that are kept: the lines of records.jsonl.
+
+All times are in seconds.
+"""
+
+from typing import Literal
+
+from msgspec import Struct
+
+from lstmbench.parity import Comparison
+from lstmbench.protocol.contender import Contender
+
+Phase = Literal["parity", "timing", "training"]
+Limit = Literal["precision", "time budget"]
+FailureKind = Literal["raised", "refused", "aborted", "hung", "out of memory", "not finite"]
+
+
+class Ceiling(Struct, frozen=True, kw_only=True, tag=True):
+    """What is possible on the task: in expectation, and on the very tokens of the test split."""
+
+    task: str
+    bayes_accuracy: float
+    """Expected accuracy of the best possible guess."""
+    entropy_floor_nats: float
+    """Expected cross-entropy of the process itself."""
+    test_bayes_accuracy: float
+    """Accuracy of the best possible guess on the test tokens."""
+    test_cross_entropy_nats: float
+    """Cross-entropy of the process on the test tokens."""
+    ngram_accuracy: dict[str, float]
+    """Accuracy of guessing from the last k digits alone, by k."""
+
+
+class RungResult(Struct, frozen=True, kw_only=True, tag=True):
+    """What came of one rung of the parity ladder at one case."""
+
+    contender: Contender
+    case: str
+    rung: str
+    result: Comparison
+    traceback: str = ""
+    """Of what the backend raised on it, if it did."""
+
+    @property
+    def place(self) -> str:
+        """Case and rung, as "odd/clip"."""
+        return f"{self.case}/{self.rung}"
+
+
+class MachinePeaks(Struct, frozen=True, kw_only=True, tag=True):
+    """The best rates that this machine reached on its own, at the run's threads and dtype."""
+
+    launch: int
+    matrix_flops_per_second: float
+    """Operations a second of large matrix products."""
+    memory_bytes_per_second: float
+    """Bytes a second of copying or reading as many bytes as the weights take."""
+
+
+class Startup(Struct, frozen=True, kw_only=True, tag=True):
+    """What it costs a fresh process until it is at full speed and has done each workload once."""
+
+    contender: Contender
+    launch: int
+    import_seconds: float
+    """Import of the backend's libraries, beyond what a worker itself needs (NumPy among it)."""
+    build_seconds: float
+    """Construction of the backend and loading of parameters."""
+    compile_seconds: float
+    first_step_seconds: float
+    calls: dict[str, int]
+    """How many calls fill a block, for each workload that is claimed."""
+    description: dict[str, str]
+    """Versions and code paths, as the backend describes itself."""
+    peak_bytes: int
+    """The most memory that the process has held."""
+    imported_bytes: int
+    """The most memory that it had held once the library was imported."""
+
+
+class Block(Struct, frozen=True, kw_only=True, tag=True):
+    """One timed block: `calls` calls of a workload, timed together or each by itself."""
+
+    contender: Contender
+    launch: int
+    round: int
+    position: int
+    """The contender's turn in the round, from 0."""
+    workload: str
+    calls: int
+    seconds: list[float]
+    """One number for all calls together, or one for each call."""
+    units_per_call: int = 1
+    """How many units one call does, such as 64 generated digits."""
+    extra_calls: int = 0
+    """Calls made inside the same clock that are not counted, to inject a known slowdown."""
+
+    @property
+    def seconds_per_unit(self) -> list[float]:
+        """Seconds of one step, pass or digit, for each of `seconds`."""
+        units = self.calls * self.units_per_call / len(self.seconds)
+        return [seconds / units for seconds in self.seconds]
+
+    @property
+    def median_seconds_per_unit(self) -> float:
+        """The median of `seconds_per_unit`: the block's own time."""
+        ordered = sorted(self.seconds_per_unit)
+        middle = len(ordered) // 2
+        return (ordered[middle] + ordered[~middle]) / 2
+
+
+class BlockCheck(Struct, frozen=True, kw_only=True, tag=True):
+    """Results of a timed block compared with what the oracle expects."""
+
+    contender: Contender
+    launch: int
+    round: int
+    workload: str
+    result: Comparison
+
+
+class Disturbance(Struct, frozen=True, kw_only=True, tag=True):
+    """What else went on while a launch was timed; None where the system does not tell.
+
+    Shares are of the time of all usable cores.
+    """
+
+    launch: int
+    other_share: float | None
+    """Processor time of processes that are not this run's."""
+    stolen_share: float | None
+    """Processor time that the hypervisor gave to other machines."""
+    gpu_processes: int | None = None
+    """How many processes used a GPU before the launch."""
+
+
+class Stopped(Struct, frozen=True, kw_only=True, tag=True):
+    """Why timing ended: intervals as narrow as asked, no time left, or nothing left to time."""
+
+    reason: Limit | Literal["nothing to time"]
+    half_width: float | None
+    """Of the widest interval that counts, as a share of its value."""
+
+
+class Epoch(Struct, frozen=True, kw_only=True, tag=True):
+    """One epoch of training; a loss is None where no batch was of its kind."""
+
+    contender: Contender
+    epoch: int
+    seconds: float
+    """Seconds of the training steps alone."""
+    teacher_forced_batches: int
+    free_running_batches: int
+    teacher_forced_loss_nats: float | None
+    free_running_loss_nats: float | None
+    loss_nats: float
+    validation_accuracy: float
+
+
+class Trained(Struct, frozen=True, kw_only=True, tag=True):
+    """What the trained model is worth; metrics as `lstmbench.worker.metrics` defines them.
+
+    A metric that is not finite is None in records.jsonl: JSON has no such numbers.
+    """
+
+    contender: Contender
+    metrics: dict[str, float | None]
+    peak_bytes: int
+    imported_bytes: int
+
+
+class Failure(Struct, frozen=True, kw_only=True, tag=True):
+    """Why a contender has no result from a phase."""
+
+    contender: Contender
+    phase: Phase
+    kind: FailureKind
+    message: str
+    traceback: str = ""
+
+
+class Finished(Struct, frozen=True, kw_only=True, tag=True):
+    """This part of the run need not be done again; it took `seconds`."""
+
+    phase: Phase
+    contender: Contender | None = None
+    launch: int | None = None
+    seconds: float | None = None
+
+
+Record = (
+    Ceiling
+    | RungResult
+    | MachinePeaks
+    | Startup
+    | Block
+    | BlockCheck
+    | Disturbance
+    | Stopped
+    | Epoch
+    | Trained
+    | Failure
+    | Finished
+)
+"""What records.jsonl holds, one a line; the key "type" is the name of the class."""

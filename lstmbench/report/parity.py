@@ -1,0 +1,95 @@
+"""The parity ladder of one contender in the terminal."""
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from lstmbench.analysis.verdict import (
+    Verdict,
+    failure_in_words,
+    first_difference,
+    rung_in_words,
+    what_differs,
+)
+from lstmbench.parity.rungs import ORDER
+from lstmbench.protocol.contender import Contender
+from lstmbench.protocol.observations import Failure, RungResult
+
+SIGNS = {"passed": "✓", "passed as approximate": "≈", "failed": "✗", "not claimed": "–"}
+STYLES = {
+    "passed": "green",
+    "passed as approximate": "yellow",
+    "failed": "bold red",
+    "not claimed": "dim",
+}
+SHOWN = 8
+
+
+def show(
+    contender: Contender,
+    verdict: Verdict,
+    rungs: Sequence[RungResult],
+    failure: Failure | None,
+    out: Console,
+) -> None:
+    """Print a line for each rung with its result at every case, and what they come to."""
+    by_place = {(one.rung, one.case): one for one in rungs}
+    cases = list(dict.fromkeys(one.case for one in rungs))
+    table = Table(title=contender.label, title_justify="left", title_style="bold")
+    for column in ("rung", *cases):
+        table.add_column(column)
+    for name in ORDER:
+        cells = [_cell(by_place.get((name, case))) for case in cases]
+        if any(cells):
+            table.add_row(name, *cells)
+    if rungs:
+        out.print(table)
+    lines = [*_differences(contender, rungs), *_conclusion(contender, verdict, rungs, failure)]
+    out.print(*lines, sep="\n")
+
+
+def _cell(one: RungResult | None) -> Text:
+    if one is None:
+        return Text()
+    result = one.result
+    size = "" if result.error is None or result.tolerance is None else f" {result.error:.2g}"
+    return Text(SIGNS[result.outcome] + size, style=STYLES[result.outcome])
+
+
+def _differences(contender: Contender, rungs: Sequence[RungResult]) -> list[Text]:
+    """What to know of the table, and the first thing to mend."""
+    wrong = [one for one in rungs if not one.result.passed]
+    unclaimed = sorted({one.rung for one in rungs if one.result.outcome == "not claimed"})
+    lines = [Text("Numbers: error as a multiple of its tolerance; at most 1 passes.")]
+    if unclaimed:
+        lines.append(Text(f"– not claimed: {', '.join(unclaimed)}"))
+    if first := first_difference(rungs):
+        lines.append(Text(f"✗ {contender.label} {rung_in_words(first)}", style=STYLES["failed"]))
+        if first.traceback:
+            lines.append(Text(first.traceback.rstrip()))
+        for one in [one for one in wrong if one is not first][:SHOWN]:
+            lines.append(Text(f"  also {one.place}: {what_differs(one.result)}"))
+        if len(wrong) > SHOWN + 1:
+            lines.append(Text(f"  and {len(wrong) - SHOWN - 1} rungs more"))
+    return lines
+
+
+def _conclusion(
+    contender: Contender,
+    verdict: Verdict,
+    rungs: Sequence[RungResult],
+    failure: Failure | None,
+) -> list[Text]:
+    lines = [Text(f"expected to differ at {excused}") for excused in verdict.excused]
+    if failure:
+        text = f"✗ {contender.label}: {failure_in_words(failure)}"
+        lines.append(Text(text, style=STYLES["failed"]))
+    elif verdict.passed:
+        agreed = sum(one.result.outcome.startswith("passed") for one in rungs)
+        text = f"✓ {contender.label} agrees with the float64 oracle on all {agreed} rungs claimed"
+        lines.append(Text(text, style=STYLES["passed"]))
+    elif verdict.status != "failed":
+        lines.append(Text(f"– {contender.label}: {verdict.status}", style=STYLES["not claimed"]))
+    return lines
