@@ -24,15 +24,19 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from lstmbench.execution.workers import Bench
+from lstmbench.analysis.noise import SelfTestResult
+from lstmbench.execution.workers import WorkerFactory
 from lstmbench.experiment import selftest
 from lstmbench.experiment.planning import plan
 from lstmbench.host import environment
 from lstmbench.plugins import registry as plugins
-from lstmbench.protocol.messages import Block, Measure, Prepare, Row, Startup
+from lstmbench.protocol.contender import Contender
+from lstmbench.protocol.messages import Measure, Prepare
+from lstmbench.protocol.observations import Block, Startup
 from lstmbench.protocol.settings import Settings, from_mapping
+from lstmbench.report import json as report_json
 from lstmbench.report import noise
-from lstmbench.report.document import interval
+from lstmbench.report.columns import interval
 from lstmbench.statistics import share_of
 
 NEIGHBOURS = Path(__file__).parent / "neighbours"
@@ -105,8 +109,8 @@ def try_pytest_benchmark(found: Findings, folder: Path) -> None:
     found.add(stats[0]["median"] / stats[1]["median"], differs, seconds)
 
 
-def try_ours(result: noise.Result) -> list[Findings]:
-    """What A/A runs said: turn by turn in fresh processes, and one process after the other."""
+def try_ours(result: SelfTestResult) -> list[Findings]:
+    """What A/A runs said: interleaved in fresh processes, and one process after the other."""
     kinds = {
         "lstmbench": (result.paired, "95 % interval over launches excludes 1"),
         "blocks one after the other": (result.sequential, "Welch's 95 % interval excludes 1"),
@@ -119,9 +123,12 @@ def try_ours(result: noise.Result) -> list[Findings]:
 
 def block_overhead(settings: Settings) -> list[float]:
     """Seconds that each of BLOCKS blocks took the runner beyond those inside the clock."""
-    row = Row(backend="numpy", device="cpu")
+    contender = Contender(backend="numpy")
     result = []
-    with Bench(settings, plugins.discover()) as bench, bench.open(row) as worker:
+    with (
+        WorkerFactory(plugins.discover()) as factory,
+        factory.open(contender, settings) as worker,
+    ):
         calls = worker.ask(Prepare(launch=1, workloads=["train"]), Startup).calls["train"]
         for n in range(BLOCKS):
             request = Measure(launch=1, round=n, position=0, workload="train", calls=calls)
@@ -131,7 +138,11 @@ def block_overhead(settings: Settings) -> list[float]:
     return result
 
 
-def show(found: list[Findings], result: noise.Result, overhead: list[float], out: Console) -> None:
+def show(
+    found: list[Findings], result: SelfTestResult, overhead: list[float], out: Console
+) -> None:
+    found: list[Findings], result: SelfTestResult, overhead: list[float], out: Console
+) -> None:
     """Print all that was found."""
     noise.show(result, out)
     table = Table(title="The same step against itself, by each tool", title_justify="left")
@@ -187,7 +198,7 @@ def main(
         tempfile.TemporaryDirectory() as folder,
         Progress(console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress,
     ):
-        result = selftest.run(settings, registry, experiments, progress)
+        result = selftest.run(settings, registry, experiments)
         for _ in progress.track(range(comparisons), description="neighbours"):
             try_pyperf(pyperf, Path(folder))
             try_pytest_benchmark(pytest, Path(folder))
@@ -198,7 +209,7 @@ def main(
         answer = {
             "environment": environment.describe(["numpy", "pyperf", "pytest-benchmark"]),
             "disturbed_on_purpose": disturb,
-            "selftest": noise.plain(result),
+            "selftest": report_json.selftest(result),
             "tools": [asdict(one) for one in found],
             "block_overhead_seconds": overhead,
         }

@@ -4,7 +4,7 @@ Inside, arrays are time-major, so that `lax.scan` walks over contiguous blocks, 
 matrices of the LSTM are kept as (inputs, 4H), the transpose of the canonical (4H, inputs): both
 z = x W and the weight gradient x^T dz are then in the layouts that XLA multiplies fastest.
 
-Gradients are those of the formulas in `lstmbench.parameters`; Werbos,
+Gradients are those of the formulas in `lstmbench.interface.parameters`; Werbos,
 https://doi.org/10.1109/5.58337. The backward loop does only what must be done step by step; each
 weight gradient is one product over all T steps after it. (What `jax.grad` makes of the scan adds
 up the weight gradient inside the loop.)
@@ -15,6 +15,8 @@ from typing import NamedTuple, TypeAlias
 import jax
 import jax.numpy as jnp
 from jax import lax
+
+from lstmbench import ModelSpec
 
 Arrays: TypeAlias = dict[str, jax.Array]
 
@@ -68,9 +70,9 @@ def transpose_weights(arrays: Arrays) -> Arrays:
 
 def layers_of(parameters: Arrays) -> list[Layer]:
     """The weights of each layer, bottom first."""
-    count = sum(name.endswith(".weight_hh") for name in parameters)
     return [
-        Layer(*(parameters[f"lstm.{n}.{part}"] for part in Layer._fields)) for n in range(count)
+        Layer(*(parameters[f"lstm.{n}.{part}"] for part in Layer._fields))
+        for n in range(ModelSpec.of(parameters).layers)
     ]
 
 

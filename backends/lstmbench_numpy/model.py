@@ -9,14 +9,14 @@ Arrays are time-major, so that each time step is one contiguous block:
     logits   (T, B, V)
 
 The four gates are activated by one call of tanh: sigmoid(z) = (1 + tanh(z / 2)) / 2. Gradients
-are those of the formulas in `lstmbench.parameters`; Werbos, https://doi.org/10.1109/5.58337.
+are those of the formulas in `lstmbench.interface.parameters`; Werbos, https://doi.org/10.1109/5.58337.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from lstmbench import Parameters
+from lstmbench import ModelSpec, Parameters
 
 UNITS_A_STEP = 8
 """A pass copies W_hh^T if it has a step for each so many hidden units."""
@@ -44,9 +44,9 @@ class Network:
 
     def __init__(self, parameters: Parameters, batch: int, length: int) -> None:
         self.parameters = parameters
-        output = parameters["linear.weight"]
-        vocabulary, hidden = output.shape
-        dtype = output.dtype
+        model = ModelSpec.of(parameters)
+        vocabulary, hidden = model.vocabulary, model.hidden
+        dtype = parameters["linear.weight"].dtype
 
         def array(*shape: int) -> np.ndarray:
             return np.zeros(shape, dtype)
@@ -66,7 +66,7 @@ class Network:
                 cell=array(length + 1, batch, hidden),
                 tanh_cell=array(length, batch, hidden),
             )
-            for n in range(sum(name.endswith("weight_hh") for name in parameters))
+            for n in range(model.layers)
         ]
         self.tokens = np.zeros((length, batch), np.intp)
         self.one_hot = array(length, batch, vocabulary)

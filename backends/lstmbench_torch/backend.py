@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from lstmbench import Backend, Options, Parameters, State, keep_freed_memory
+from lstmbench import Backend, ModelSpec, Options, Parameters, State, keep_freed_memory
 from lstmbench_torch.graphs import Function, Graphs
 from lstmbench_torch.model import Network
 from lstmbench_torch.optimiser import Adam
@@ -24,7 +24,7 @@ class TorchBackend(Backend):
         torch.backends.cudnn.allow_tf32 = options.tf32  # PyTorch's own default is True
         self.device = torch.device(options.device)
         self.dtype = getattr(torch, options.dtype)
-        self._shapes: dict[str, tuple[int, ...]] = {}
+        self._model: ModelSpec | None = None
 
     @classmethod
     def devices(cls) -> tuple[str, ...]:
@@ -44,14 +44,12 @@ class TorchBackend(Backend):
         return result
 
     def load(self, parameters: Parameters) -> None:
-        shapes = {name: array.shape for name, array in parameters.items()}
-        if shapes != self._shapes:
-            vocabulary, hidden = shapes["linear.weight"]
-            layers = sum(name.endswith("weight_hh") for name in shapes)
-            self.network = Network(vocabulary, hidden, layers, self.device, self.dtype)
+        model = ModelSpec.of(parameters)
+        if model != self._model:
+            self.network = Network(model, self.device, self.dtype)
             self.adam = Adam(self.network.canonical().values(), self.options)
             self.graphs = Graphs() if self.device.type == "cuda" else None
-        self._shapes = shapes
+        self._model = model
         self.network.load(parameters)
         self.adam.reset()
 

@@ -1,9 +1,9 @@
-"""The model as a PyTorch module; the formulas are in `lstmbench.parameters`."""
+"""The model as a PyTorch module; the formulas are in `lstmbench.interface.parameters`."""
 
 import torch
 from torch import Tensor, nn
 
-from lstmbench import Parameters
+from lstmbench import ModelSpec, Parameters
 
 
 class Network(nn.Module):
@@ -13,14 +13,13 @@ class Network(nn.Module):
     were both trained, Adam would move their sum twice as fast.
     """
 
-    def __init__(
-        self, vocabulary: int, hidden: int, layers: int, device: torch.device, dtype: torch.dtype
-    ) -> None:
+    def __init__(self, model: ModelSpec, device: torch.device, dtype: torch.dtype) -> None:
         super().__init__()
-        self.lstm = nn.LSTM(vocabulary, hidden, layers, device=device, dtype=dtype)
+        vocabulary, hidden = model.vocabulary, model.hidden
+        self.lstm = nn.LSTM(vocabulary, hidden, model.layers, device=device, dtype=dtype)
         self.linear = nn.Linear(hidden, vocabulary, device=device, dtype=dtype)
         self.one_hot = torch.eye(vocabulary, device=device, dtype=dtype)
-        for layer in range(layers):
+        for layer in range(model.layers):
             self._of_layer("bias_hh", layer).requires_grad_(False).zero_()
 
     def _of_layer(self, kind: str, layer: int) -> nn.Parameter:

@@ -8,7 +8,7 @@ import optax
 from flax import nnx
 from jax import Array
 
-from lstmbench import VOCABULARY, Backend, NotSupported, Options, Parameters, State
+from lstmbench import VOCABULARY, Backend, ModelSpec, NotSupported, Options, Parameters, State
 
 
 class Network(nnx.Module):
@@ -58,8 +58,8 @@ class PlainFlax(Backend):
         self.sizes = 0, 0
 
     def load(self, parameters: Parameters) -> None:
-        layers = sum(name.endswith("weight_hh") for name in parameters)
-        sizes = parameters["linear.weight"].shape[1], layers
+        model = ModelSpec.of(parameters)
+        sizes = model.hidden, model.layers
         if sizes != self.sizes:  # a new network or optimizer would be compiled anew
             self.sizes = sizes
             self.build(*sizes)

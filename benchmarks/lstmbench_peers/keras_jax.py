@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from lstmbench import VOCABULARY, Backend, NotSupported, Options, Parameters, State
+from lstmbench import VOCABULARY, Backend, ModelSpec, NotSupported, Options, Parameters, State
 
 
 class PlainKeras(Backend):
@@ -20,8 +20,8 @@ class PlainKeras(Backend):
         self.sizes = 0, 0
 
     def load(self, parameters: Parameters) -> None:
-        layers = sum(name.endswith("weight_hh") for name in parameters)
-        sizes = parameters["linear.weight"].shape[1], layers
+        model = ModelSpec.of(parameters)
+        sizes = model.hidden, model.layers
         if sizes != self.sizes:  # a new model would be compiled anew
             self.sizes = sizes
             self.build(*sizes)

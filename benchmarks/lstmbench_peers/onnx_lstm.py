@@ -6,16 +6,16 @@ import numpy as np
 import onnxruntime
 from onnx import ModelProto, numpy_helper, parser
 
-from lstmbench import Backend, Options, Parameters, State
+from lstmbench import Backend, ModelSpec, Options, Parameters, State
 
 ORDER = [0, 3, 1, 2]  # of our gates i, f, g, o in ONNX's i, o, f, c
 
 
 def graph(parameters: Parameters) -> ModelProto:
     """Digits (B, T) and state (h, c), each (L, B, H), to logits (B, T, V) and the state after."""
+    model = ModelSpec.of(parameters)
+    vocabulary, hidden, layers = model.vocabulary, model.hidden, range(model.layers)
     output = parameters["linear.weight"]
-    vocabulary, hidden = output.shape
-    layers = range(sum(name.endswith("weight_hh") for name in parameters))
     kind = {"float32": "float", "float64": "double"}[str(output.dtype)]
     state = f"{kind}[{len(layers)}, B, {hidden}]"
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lstmbench import VOCABULARY, Backend, NotSupported, Options, Parameters, State
+from lstmbench import VOCABULARY, Backend, ModelSpec, NotSupported, Options, Parameters, State
 
 
 class Network(nn.Module):
@@ -37,9 +37,9 @@ class PlainTorch(Backend):
 
     def load(self, parameters: Parameters) -> None:
         o = self.options
-        layers = sum(name.endswith("weight_hh") for name in parameters)
+        model = ModelSpec.of(parameters)
         self.names = {name: _torch_name(name) for name in parameters}
-        network = Network(parameters["linear.weight"].shape[1], layers)
+        network = Network(model.hidden, model.layers)
         self.network = network.to(o.device, getattr(torch, o.dtype))
         with torch.no_grad():
             for name, parameter in self.network.named_parameters():

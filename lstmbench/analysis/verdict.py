@@ -1,13 +1,15 @@
 """The verdict on a contender: the one answer to "is this result good?", with reasons."""
 
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from lstmbench.parity import Comparison
 from lstmbench.parity.known_failures import TIMED, KnownFailures
 from lstmbench.parity.rungs import ORDER, RUNGS
-from lstmbench.protocol.observations import BlockCheck, Failure, RungResult
+from lstmbench.protocol.contender import Contender
+from lstmbench.protocol.observations import BlockCheck, Failure, Record, RungResult
 
 Status = Literal["passed", "passed as approximate", "failed", "not claimed", "not run"]
 
@@ -27,7 +29,7 @@ class Verdict:
     reasons: tuple[str, ...] = ()
     """What is wrong, in words, the first difference first; empty where nothing is."""
     excused: tuple[str, ...] = ()
-    """Differences that were known beforehand, each with the reason why it is expected."""
+    """Differences that were known beforehand: the places, and the reason why, in words."""
 
     @property
     def passed(self) -> bool:
@@ -54,10 +56,35 @@ def judge(
         *_differences(unexpected),
         *too_fast,
     ]
-    places = (place(one) for one in failed)
-    excused = dict.fromkeys(f"{where}: {known[where]}" for where in places if where in known)
+    excused = _excused(dict.fromkeys(place(one) for one in failed), known)
     status = "failed" if reasons else _status(kept)
-    return Verdict(status, tuple(reasons), tuple(excused))
+    return Verdict(status, tuple(reasons), excused)
+
+
+def _excused(places: Iterable[str], known: KnownFailures) -> tuple[str, ...]:
+    """The known places, put together by their reason."""
+    by_reason = defaultdict(list)
+    for where in places:
+        if where in known:
+            by_reason[known[where]].append(where)
+    return tuple(f"{', '.join(where)}: {reason}" for reason, where in by_reason.items())
+
+
+class Ledger:
+    """The evidence so far, by contender, as records are made; `known` failures are by backend."""
+
+    def __init__(self, known: Mapping[str, KnownFailures] | None = None) -> None:
+        self.known = known or {}
+        self._evidence: dict[Contender, list[Evidence]] = defaultdict(list)
+
+    def add(self, record: Record) -> None:
+        """Take in a record; those that are no evidence are passed over."""
+        if isinstance(record, RungResult | BlockCheck | Failure):
+            self._evidence[record.contender].append(record)
+
+    def verdict(self, contender: Contender) -> Verdict:
+        """Return the verdict on a contender so far."""
+        return judge(self._evidence[contender], self.known.get(contender.backend))
 
 
 def _status(evidence: Iterable[Evidence]) -> Status:

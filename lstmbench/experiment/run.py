@@ -1,13 +1,12 @@
 """The run itself: parity, then interleaved timing, then training, recorded as they are made."""
 
 import time
-from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
-from lstmbench.analysis.verdict import Evidence, Verdict, judge
+from lstmbench.analysis.verdict import Ledger
 from lstmbench.execution import parity
 from lstmbench.execution.loop import TimingLoop
 from lstmbench.execution.stopping import StoppingRule
@@ -18,13 +17,11 @@ from lstmbench.plugins.registry import Registry
 from lstmbench.protocol.contender import Contender
 from lstmbench.protocol.messages import Prepare, Survey, Train
 from lstmbench.protocol.observations import (
-    BlockCheck,
     Ceiling,
     Failure,
     Finished,
     Phase,
     Record,
-    RungResult,
     Startup,
     Stopped,
     Trained,
@@ -61,31 +58,23 @@ class Runner:
         self.contenders, self.settings = found.header.contenders, found.header.settings
         self.factory, self.writer, self.report = factory, writer, report
         self.records = found.records
-        self._evidence: dict[Contender, list[Evidence]] = defaultdict(list)
+        self.ledger = Ledger()
         for record in found.records:
-            self._weigh(record)
+            self.ledger.add(record)
 
     def record(self, record: Record) -> None:
         """Keep a record, on disk first."""
         self.writer.append(record)
         self.records.append(record)
-        self._weigh(record)
-
-    def _weigh(self, record: Record) -> None:
-        if isinstance(record, RungResult | BlockCheck | Failure):
-            self._evidence[record.contender].append(record)
+        self.ledger.add(record)
 
     def of(self, kind: type[Kind]) -> list[Kind]:
         """Return all records of a kind."""
         return [record for record in self.records if isinstance(record, kind)]
 
-    def verdict(self, contender: Contender) -> Verdict:
-        """Return what is to be thought of a contender so far: only one that passed is timed."""
-        return judge(self._evidence[contender])
-
     def passed(self) -> list[Contender]:
-        """Return the contenders that have passed so far."""
-        return [one for one in self.contenders if self.verdict(one).passed]
+        """Return the contenders that have passed so far: only these are timed and trained."""
+        return [one for one in self.contenders if self.ledger.verdict(one).passed]
 
     def missing(self, phase: Phase) -> list[Contender]:
         """Return the contenders for which a phase has not been finished."""
@@ -171,7 +160,7 @@ class Runner:
         progress = Progress("training", len(contenders) * self.settings.epochs, self.report)
         for one in contenders:
             with self.part(one, "training"):
-                if self.verdict(one).passed and self._trains(one):
+                if one in self.passed() and self._trains(one):
                     with self.factory.open(one, self.settings) as worker:
                         for reply in worker.stream(Train(), Trained):
                             self.record(reply)

@@ -3,13 +3,18 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    import numpy as np
+from typing import Any, Protocol
 
 VOCABULARY = 10
 """Number of symbols V: the digits."""
+
+
+class Shaped(Protocol):
+    """An array of any library."""
+
+    @property
+    def shape(self) -> tuple[Any, ...]:
+        """Its sizes."""
 
 
 @dataclass(frozen=True)
@@ -21,8 +26,8 @@ class ModelSpec:
     vocabulary: int = VOCABULARY
 
     @classmethod
-    def of(cls, parameters: "Mapping[str, np.ndarray]") -> "ModelSpec":
-        """Return the sizes of the model that has these canonical parameters."""
+    def of(cls, parameters: Mapping[str, "Shaped"]) -> "ModelSpec":
+        """Return the sizes of the model that has these canonical parameters, as any arrays."""
         vocabulary, hidden = parameters["linear.weight"].shape
         layers = sum(name.endswith(".weight_hh") for name in parameters)
         return cls(layers=layers, hidden=hidden, vocabulary=vocabulary)

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from lstmbench import Parameters
+from lstmbench import ModelSpec, Parameters
 
 Carry: TypeAlias = list[tuple[jax.Array, jax.Array]]
 """(c, h) of each layer, each (B, H)."""
@@ -66,9 +66,10 @@ class Model(nnx.Module):
 
 def from_canonical(parameters: Parameters, dtype: str) -> Model:
     """A model that computes with copies of canonical parameters."""
-    vocabulary, hidden = parameters["linear.weight"].shape
-    layers = sum(name.endswith(".weight_hh") for name in parameters)
-    model: Model = nnx.eval_shape(lambda: Model(vocabulary, hidden, layers, dtype))
+    sizes = ModelSpec.of(parameters)
+    model: Model = nnx.eval_shape(
+        lambda: Model(sizes.vocabulary, sizes.hidden, sizes.layers, dtype)
+    )
     for name, variable in model.canonical().items():
         variable.set_value(jnp.array(parameters[name].T, dtype))
     return model

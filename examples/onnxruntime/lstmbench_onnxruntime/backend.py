@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 import onnxruntime
 
-from lstmbench import Backend, Parameters, State
+from lstmbench import Backend, ModelSpec, Parameters, State
 from lstmbench_onnxruntime import graphs
 
 
@@ -22,7 +22,8 @@ class OnnxRuntimeBackend(Backend):
 
     def load(self, parameters: Parameters) -> None:
         self._parameters = {name: np.array(a, np.float32) for name, a in parameters.items()}
-        self._layers, self._hidden, _ = graphs.sizes(parameters)
+        model = ModelSpec.of(parameters)
+        self._layers, self._hidden = model.layers, model.hidden
         self._forward = self._session(graphs.forward(self._parameters))
         self._generate = self._session(graphs.generate(self._parameters))
 

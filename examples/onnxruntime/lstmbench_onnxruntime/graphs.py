@@ -12,7 +12,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from lstmbench import Parameters
+from lstmbench import ModelSpec, Parameters
 
 Shape: TypeAlias = list[int | str]
 """Sizes, known or by name."""
@@ -25,7 +25,8 @@ GATES = [0, 3, 1, 2]
 
 def forward(parameters: Parameters) -> onnx.ModelProto:
     """tokens (B, T), hidden and cell (L, B, H) -> logits (B, T, V), hidden_after, cell_after."""
-    layers, hidden, vocabulary = sizes(parameters)
+    sizes = ModelSpec.of(parameters)
+    layers, hidden, vocabulary = sizes.layers, sizes.hidden, sizes.vocabulary
     nodes = [
         helper.make_node("Transpose", ["tokens"], ["steps"]),
         *network(layers, hidden, "steps", ("hidden", "cell"), "logits_by_step", "after"),
@@ -50,7 +51,8 @@ def generate(parameters: Parameters) -> onnx.ModelProto:
     The prompt is read in one go from a zero state. Then a Loop feeds each argmax back in; what it
     carries is the last digits (1, B) and the state.
     """
-    layers, hidden, _ = sizes(parameters)
+    sizes = ModelSpec.of(parameters)
+    layers, hidden = sizes.layers, sizes.hidden
     state: Shape = [layers, "B", hidden]
     carried = [integers("fed", [1, "B"]), floats("fed_hidden", state), floats("fed_cell", state)]
     body = helper.make_graph(
@@ -127,7 +129,8 @@ def network(
 
 def constants(parameters: Parameters) -> dict[str, np.ndarray]:
     """The arrays that the nodes name, in ONNX's layout."""
-    layers, hidden, vocabulary = sizes(parameters)
+    sizes = ModelSpec.of(parameters)
+    layers, hidden, vocabulary = sizes.layers, sizes.hidden, sizes.vocabulary
     result = {
         "one_hot": np.eye(vocabulary, dtype=np.float32),
         "one": np.array([1]),
@@ -143,12 +146,6 @@ def constants(parameters: Parameters) -> dict[str, np.ndarray]:
         bias = result[f"lstm.{n}.bias"]
         result[f"lstm.{n}.bias"] = np.concatenate([bias, np.zeros_like(bias)], axis=1)
     return result
-
-
-def sizes(parameters: Parameters) -> tuple[int, int, int]:
-    """(layers, hidden, vocabulary) of canonical parameters."""
-    vocabulary, hidden = parameters["linear.weight"].shape
-    return sum(name.endswith(".weight_hh") for name in parameters), hidden, vocabulary
 
 
 def model(
