@@ -141,8 +141,6 @@ def block_overhead(settings: Settings) -> list[float]:
 def show(
     found: list[Findings], result: SelfTestResult, overhead: list[float], out: Console
 ) -> None:
-    found: list[Findings], result: SelfTestResult, overhead: list[float], out: Console
-) -> None:
     """Print all that was found."""
     noise.show(result, out)
     table = Table(title="The same step against itself, by each tool", title_justify="left")

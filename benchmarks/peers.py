@@ -299,9 +299,7 @@ def settings_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--backend", default=",".join(OURS), show_default=True, help="Which of ours.")
 @click.option("--peer", default=",".join(BY_NAME), show_default=True, help="Beside which peers.")
 @settings_options
-@click.option(
-    "--launches", type=int, help="Starts of every contender.  [default: 5; of a sweep: 2]"
-)
+@click.option("--launches", type=int, help="Starts of each contender.  [default: 5; a sweep: 2]")
 @click.option("--rounds", type=int, help="Blocks of each in a launch.  [default: 10; a sweep: 5]")
 @click.option("--sweep", is_flag=True, help="At a list of shapes, up to the largest and smallest.")
 @click.option("--json", "file", type=click.Path(path_type=Path), help="Write the findings there.")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from lstmbench import load
-from lstmbench.experiment import conformance
+from lstmbench.conformance import PLACES
 
 SMALL = [
     "--hidden=6",
@@ -111,15 +111,16 @@ def test_report_prints_the_same_answer_again(folder: Path) -> None:
     csv = lstmbench("report", str(folder), "--format=csv")
     assert csv.stdout == (folder / "summary.csv").read_text()
     answer = json.loads(lstmbench("report", str(folder), "--format=json").stdout)
-    assert answer["complete"]
-    assert answer["rows"][0]["backend"] == "numpy"
+    assert answer["complete"] and answer["passed"] and answer["schema"] == 2
+    (numpy,) = answer["contenders"]
+    assert numpy["backend"] == "numpy" and numpy["passed"] and numpy["reasons"] == []
 
 
 def test_a_run_compared_with_itself_passes_any_gate(folder: Path) -> None:
     done = lstmbench("compare", str(folder), str(folder), "--gate=0", "--json")
     assert done.returncode == 0, done.stderr
     answer = json.loads(done.stdout)
-    assert answer["passes"] and {c["row"] for c in answer["changes"]} == {"numpy"}
+    assert answer["passed"] and {c["contender"] for c in answer["changes"]} == {"numpy"}
 
 
 def test_load_gives_a_tidy_frame(folder: Path) -> None:
@@ -158,10 +159,12 @@ def test_a_run_is_not_resumed_with_other_versions(folder: Path, tmp_path: Path) 
 def test_check_climbs_the_ladder(tmp_path: Path) -> None:
     done = lstmbench("check", "numpy", *SMALL, "--json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    (answer,) = json.loads(done.stdout)
-    assert answer["sound"]
-    assert [f"{r['fixture']}/{r['rung']}" for r in answer["rungs"]] == list(conformance.PLACES)
-    assert answer["first_difference"] is None
+    answer = json.loads(done.stdout)
+    assert answer["passed"]
+    (numpy,) = answer["contenders"]
+    assert numpy["passed"] and numpy["status"] == "passed" and numpy["reasons"] == []
+    assert [f"{r['case']}/{r['rung']}" for r in numpy["rungs"]] == list(PLACES)
+    assert numpy["first_difference"] is None
 
 
 def test_selftest_compares_a_backend_with_itself(tmp_path: Path) -> None:
@@ -169,7 +172,7 @@ def test_selftest_compares_a_backend_with_itself(tmp_path: Path) -> None:
     answer = json.loads(done.stdout)
     assert answer["paired"]["comparisons"] == answer["sequential"]["comparisons"] == 6
     assert len(answer["slowed_ratios"]) == 2
-    assert done.returncode == (0 if answer["sound"] else 1)
+    assert done.returncode == (0 if answer["passed"] else 1)
 
 
 def test_a_disk_that_takes_no_more_is_said_in_one_line_and_keeps_the_rest(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ LOG_TAIL_BYTES = 4000
 EXIT_SECONDS = 10
 
 ORACLE = Contender(backend="oracle")
-ORACLE_FACTORY = "lstmbench_numpy.backend:NumpyBackend"
+ORACLE_FACTORY = "lstmbench.parity.oracle:Oracle"
 
 Answer = TypeVar("Answer")
 

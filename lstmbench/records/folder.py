@@ -3,7 +3,7 @@
 import errno
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -46,7 +46,7 @@ class Run:
     header: Header
     records: list[Record]
     truncated: bool = False
-    folder: Path | None = None
+    folder: Path | None = field(default=None, compare=False)
 
 
 class Writer:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from installed import Site
 
-from lstmbench.experiment.conformance import PLACES, read_known_failures
+from lstmbench.conformance import PLACES, read_known_failures
 from lstmbench.interface import (
     CAPABILITIES,
     Backend,

@@ -11,10 +11,14 @@ import pytest
 from lstmbench import parity
 from lstmbench.execution import workers as launcher
 from lstmbench.execution.workers import Worker, WorkerFailed
-from lstmbench.host import environment
-from lstmbench.interface import Options, parameters
+from lstmbench.host import cpu, processes
+from lstmbench.interface import Options
+from lstmbench.parity import Observation
+from lstmbench.parity.rungs import rungs
 from lstmbench.protocol import messages
-from lstmbench.protocol.messages import Block, Done, Measure, Observe, Observed, Opened, Row
+from lstmbench.protocol.contender import Contender
+from lstmbench.protocol.messages import Done, Measure, ObserveCase, Opened
+from lstmbench.protocol.observations import Block
 from lstmbench.protocol.settings import Settings
 
 START_SECONDS = 120
@@ -27,7 +31,7 @@ TRAIN = Measure(launch=1, round=0, position=0, workload="train", calls=1)
 @pytest.fixture
 def start(tmp_path: Path) -> Start:
     def start(threads: int = 1, **variables: str) -> Worker:
-        inherited = environment.worker_environment(threads, tmp_path)
+        inherited = processes.worker_environment(threads, tmp_path)
         path = str(SUPPORT)
         return Worker({**inherited, "PYTHONPATH": path, **variables}, START_SECONDS)
 
@@ -36,7 +40,7 @@ def start(tmp_path: Path) -> Start:
 
 def opening(factory: str, threads: int = 1) -> messages.Open:
     return messages.Open(
-        row=Row(backend="test", device="cpu"),
+        contender=Contender(backend="test"),
         factory=factory if ":" in factory else f"misbehaving:{factory}",
         options=Options(threads=threads),
         settings=Settings(),
@@ -44,10 +48,15 @@ def opening(factory: str, threads: int = 1) -> messages.Open:
     )
 
 
-def climb(worker: Worker) -> list[Observed]:
+def climb(worker: Worker) -> list[Observation]:
     """Climb a small ladder, of which training steps are a part."""
-    replies = worker.stream(Observe(fixture="single"), Done)
-    return [reply for reply in replies if isinstance(reply, Observed)]
+    replies = worker.stream(ObserveCase(case="single"), Done)
+    return [reply for reply in replies if isinstance(reply, Observation)]
+
+
+def bits(observation: Observation) -> dict[str, bytes]:
+    """Every array of an observation, to the last bit."""
+    return {name: array.tobytes() for name, array in observation.arrays.items()}
 
 
 def train(worker: Worker) -> Block:
@@ -56,9 +65,9 @@ def train(worker: Worker) -> Block:
 
 
 def failure(start: Start, fault: str, timeout: float = START_SECONDS) -> tuple[WorkerFailed, int]:
-    """How the runner learns of a fault, and the process that had it."""
+    """How the parent learns of a fault, and the process that had it."""
     with start() as worker:
-        process = worker._process.pid
+        process = worker.pid
         worker.ask(opening(fault), Opened)
         worker.timeout = timeout
         with pytest.raises(WorkerFailed) as caught:
@@ -81,15 +90,15 @@ def gone(process: int) -> bool:
     return False
 
 
-def test_a_sound_worker_answers_and_ends(start: Start) -> None:
+def test_a_healthy_worker_answers_and_ends(start: Start) -> None:
     with start() as worker:
-        process = worker._process.pid
+        process = worker.pid
         opened = worker.ask(opening(NUMPY), Opened)
         first, second = climb(worker), climb(worker)
     assert opened.devices == ["cpu"]
     assert opened.capabilities == ["forward", "generate", "loss_and_gradients", "train_step"]
-    assert [observed.rung for observed in first] == list(parity.rungs("single"))
-    assert first == second
+    assert [observed.rung for observed in first] == [rung.name for rung in rungs("single")]
+    assert [bits(one) for one in first] == [bits(one) for one in second]
     assert gone(process)
 
 
@@ -99,25 +108,24 @@ def test_what_comes_through_the_pipe_is_what_was_computed(start: Start) -> None:
     with start() as worker:
         worker.ask(opening(NUMPY), Opened)
         there = climb(worker)
-    here = parity.observe(NumpyBackend, Options(), parity.FIXTURES["single"])
+    here = parity.observe(NumpyBackend, Options(), parity.CASES["single"])
     for observed, expected in zip(there, here, strict=True):
         assert observed.rung == expected.rung
-        back = parameters.from_bytes(observed.arrays)
-        assert {n: a.tobytes() for n, a in back.items()} == {
+        assert {n: a.tobytes() for n, a in observed.arrays.items()} == {
             n: a.tobytes() for n, a in expected.arrays.items()
         }
 
 
 def test_an_exception_is_told_with_its_traceback(start: Start) -> None:
     error, process = failure(start, "Raises")
-    assert error.reason == "raised"
+    assert error.kind == "raised"
     assert error.message == "RuntimeError: something is wrong"
     assert "misbehaving.py" in error.traceback and "second line" in error.traceback
     assert gone(process)
 
 
 @pytest.mark.parametrize(
-    ("fault", "reason", "message"),
+    ("fault", "kind", "message"),
     [
         ("Leaves", "raised", "SystemExit: that is enough"),
         ("Exits", "aborted", "ended with exit status 3"),
@@ -129,9 +137,9 @@ def test_an_exception_is_told_with_its_traceback(start: Start) -> None:
         ("NotFinite", "not finite", "FloatingPointError: the loss"),
     ],
 )
-def test_every_end_has_its_reason(start: Start, fault: str, reason: str, message: str) -> None:
+def test_every_end_has_its_reason(start: Start, fault: str, kind: str, message: str) -> None:
     error, process = failure(start, fault)
-    assert error.reason == reason
+    assert error.kind == kind
     assert re.match(message, error.message)
     assert gone(process)
 
@@ -144,7 +152,7 @@ def test_an_abort_is_told_with_the_last_words(start: Start) -> None:
 @pytest.mark.parametrize("fault", ["Hangs", "HangsDeaf"])
 def test_a_hang_is_killed(start: Start, fault: str) -> None:
     error, process = failure(start, fault, timeout=1)
-    assert error.reason == "hung"
+    assert error.kind == "hung"
     assert error.message == "no answer within 1 s; killed"
     assert gone(process)
 
@@ -166,7 +174,7 @@ def test_close_leaves_no_child_of_a_worker_behind(start: Start) -> None:
 def test_close_ends_a_worker_that_is_busy(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(launcher, "EXIT_SECONDS", 0.5)
     with start() as worker:
-        process = worker._process.pid
+        process = worker.pid
         worker.ask(opening("Hangs"), Opened)
         worker._send(TRAIN)
     assert gone(process)
@@ -174,13 +182,13 @@ def test_close_ends_a_worker_that_is_busy(start: Start, monkeypatch: pytest.Monk
 
 def test_close_ends_a_worker_that_was_never_asked(start: Start) -> None:
     with start() as worker:
-        process = worker._process.pid
+        process = worker.pid
     assert gone(process)
 
 
-def test_an_error_of_the_runner_ends_the_worker_too(start: Start) -> None:
+def test_an_error_of_the_parent_ends_the_worker_too(start: Start) -> None:
     with pytest.raises(KeyboardInterrupt), start() as worker:
-        process = worker._process.pid
+        process = worker.pid
         worker.ask(opening(NUMPY), Opened)
         raise KeyboardInterrupt
     assert gone(process)
@@ -191,7 +199,7 @@ def test_megabytes_of_prints_do_not_reach_the_protocol(start: Start) -> None:
         worker.ask(opening("Prints"), Opened)
         printing = climb(worker)
         worker.ask(opening(NUMPY), Opened)
-        assert climb(worker) == printing
+        assert [bits(one) for one in climb(worker)] == [bits(one) for one in printing]
 
 
 @pytest.mark.parametrize(
@@ -205,13 +213,13 @@ def test_megabytes_of_prints_do_not_reach_the_protocol(start: Start) -> None:
 def test_a_backend_that_does_not_open_is_told_of(start: Start, factory: str, message: str) -> None:
     with start() as worker, pytest.raises(WorkerFailed, match=message) as caught:
         worker.ask(opening(factory), Opened)
-    assert caught.value.reason == "raised" and "Traceback" in caught.value.traceback
+    assert caught.value.kind == "raised" and "Traceback" in caught.value.traceback
 
 
 def test_an_interpreter_that_does_not_start_is_told_of(start: Start) -> None:
     with start(PYTHONHOME="/nowhere") as worker, pytest.raises(WorkerFailed) as caught:
         worker.ask(opening(NUMPY), Opened)
-    assert caught.value.reason == "aborted"
+    assert caught.value.kind == "aborted"
     assert "encodings" in caught.value.traceback
 
 
@@ -225,15 +233,15 @@ def test_a_worker_runs_in_its_own_environment_and_session(
         with pytest.raises(WorkerFailed) as caught:
             train(worker)
     found = ast.literal_eval(caught.value.message.removeprefix("RuntimeError: "))
-    given = environment.worker_environment(2, tmp_path)
+    given = processes.worker_environment(2, tmp_path)
     differs = {name for name, value in given.items() if found.get(name) != value}
     assert differs <= {"PYTHONPATH"}
-    assert all(found[name] == "2" for name in environment.THREAD_VARIABLES)
+    assert all(found[name] == "2" for name in processes.THREAD_VARIABLES)
     assert "OMP_WAIT_POLICY" not in found
-    assert int(found["cores"]) == min(2, environment.usable_cores())
+    assert int(found["cores"]) == min(2, cpu.usable_cores())
     assert int(found["session"]) != os.getsid(0)
 
 
 def test_an_answer_of_another_kind_is_a_bug_and_keeps_its_traceback(start: Start) -> None:
     with start() as worker, pytest.raises(TypeError, match="Opened"):
-        worker.ask(opening(NUMPY), Observed)
+        worker.ask(opening(NUMPY), Observation)

@@ -31,7 +31,7 @@ def registry() -> Registry:
 
 def plan(registry: Registry, **given: object) -> tuple[list[str], dict[str, str]]:
     header = planning.plan(from_mapping({**SMALL, **given}, "test"), registry)
-    return [row.backend for row in header.rows], header.skipped
+    return [one.backend for one in header.contenders], header.skipped
 
 
 def test_what_cannot_be_used_of_all_is_left_out_and_told(registry: Registry) -> None:
@@ -69,7 +69,7 @@ def test_a_dtype_that_a_backend_has_not_leaves_it_out(registry: Registry) -> Non
         plan(registry, backend="numpy,half", dtype="float64")
 
 
-def test_who_claims_our_reference_too_stops_nobody(registry: Registry) -> None:
+def test_who_claims_a_name_of_ours_too_stops_nobody(registry: Registry) -> None:
     registry.backends.add(BackendInfo("numpy", "m:C"), "usurper")
     names, skipped = plan(registry, backend="all")
     assert names == ["mine"]

@@ -10,25 +10,25 @@ from typing import Any
 import psutil
 import pytest
 import stranger
-from rich.progress import Progress
 
-from lstmbench.analysis.results import exit_status, summarise
+from lstmbench.analysis.analyse import analyse
 from lstmbench.analysis.verdict import first_difference
 from lstmbench.experiment import planning
-from lstmbench.experiment import run as runner
+from lstmbench.experiment import run as runs
+from lstmbench.experiment.progress import Progress
 from lstmbench.plugins import registry as plugins
-from lstmbench.protocol.messages import (
+from lstmbench.protocol.observations import (
     Block,
-    Checked,
+    BlockCheck,
     Epoch,
     Failure,
     Finished,
-    Rung,
+    RungResult,
     Stopped,
     Trained,
 )
 from lstmbench.protocol.settings import from_mapping
-from lstmbench.records import folder as store
+from lstmbench.records import folder as folders
 
 SMALL = {
     "hidden": 8,
@@ -44,46 +44,46 @@ SMALL = {
 }
 
 
-def start(folder: Path, backend: str, **settings: Any) -> store.Run:
+def start(folder: Path, backend: str, **settings: Any) -> folders.Run:
     registry = plugins.discover()
     header = planning.plan(
         from_mapping({**SMALL, "backend": backend, **settings}, "test"), registry
     )
-    store.create(folder, header)
+    folders.create(folder, header)
     return go_on(folder)
 
 
-def go_on(folder: Path) -> store.Run:
-    runner.run(folder, plugins.discover(), Progress(disable=True))
-    return store.read(folder)
+def go_on(folder: Path) -> folders.Run:
+    runs.resume(folder, plugins.discover())
+    return folders.read(folder)
 
 
-def of(run: store.Run, kind: type, backend: str | None = None) -> list[Any]:
+def of(run: folders.Run, kind: type, backend: str | None = None) -> list[Any]:
     found: list[Any] = [r for r in run.records if isinstance(r, kind)]
-    return [r for r in found if backend is None or r.row.backend == backend]
+    return [r for r in found if backend is None or r.contender.backend == backend]
 
 
 def test_a_run_checks_times_and_trains(tmp_path: Path) -> None:
     run = start(tmp_path / "run", "numpy")
-    assert {r.verdict for r in of(run, Rung)} == {"agrees"}
+    assert {r.result.outcome for r in of(run, RungResult)} == {"passed"}
     blocks = Counter((b.launch, b.workload) for b in of(run, Block))
     assert set(blocks.values()) == {2}
     assert len(blocks) == 2 * 5
-    assert {c.verdict for c in of(run, Checked)} == {"agrees"}
-    assert {c.launch for c in of(run, Checked)} == {1, 2}
+    assert {c.result.outcome for c in of(run, BlockCheck)} == {"passed"}
+    assert {c.launch for c in of(run, BlockCheck)} == {1, 2}
     assert [e.epoch for e in of(run, Epoch)] == [0, 1]
     assert len(of(run, Trained)) == 1
-    summary = summarise(run)
-    assert summary.complete
-    assert exit_status(summary) == 0
-    (line,) = summary.lines
-    assert 0 < line.share_of_bound["train"].value < 1
-    assert line.peak_bytes is not None
-    assert line.peak_bytes_above_import is not None
-    assert line.peak_bytes > line.peak_bytes_above_import >= 0
+    found = analyse(run)
+    assert found.complete
+    assert found.passed
+    (one,) = found.contenders
+    assert 0 < one.roofline["train"].estimate.value < 1
+    assert one.peak_bytes is not None
+    assert one.peak_bytes_above_import is not None
+    assert one.peak_bytes > one.peak_bytes_above_import >= 0
 
 
-def test_what_one_backend_does_wrong_is_its_own_row(
+def test_what_one_backend_does_wrong_is_its_own_result(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site = tmp_path / "site"
@@ -93,7 +93,7 @@ def test_what_one_backend_does_wrong_is_its_own_row(
     # So small that even a slow machine takes far more than LATE steps in a block.
     small = {"layers": 1, "hidden": 4, "batch": 2, "seq_len": 2, "block_seconds": 0.1}
     run = start(tmp_path / "run", names, timeout=5, **small)
-    reasons = {f.row.backend: f.reason for f in of(run, Failure)}
+    reasons = {f.contender.backend: f.kind for f in of(run, Failure)}
     assert reasons == {
         "raises": "raised",
         "raisesonconstruction": "raised",
@@ -102,30 +102,33 @@ def test_what_one_backend_does_wrong_is_its_own_row(
         "hangslate": "hung",
         "changesinputslate": "raised",
     }
-    summary = summarise(run)
-    sound = {line.row.backend: line.sound for line in summary.lines}
-    assert [name for name, is_sound in sound.items() if is_sound] == ["numpy"]
-    assert summary.complete
-    assert exit_status(summary) == 1
-    assert first_difference(of(run, Rung, "notanumber")).rung == "clip"
+    found = analyse(run)
+    passed = [one.contender.backend for one in found.contenders if one.verdict.passed]
+    assert passed == ["numpy"]
+    assert found.complete
+    assert not found.passed
+    assert first_difference(of(run, RungResult, "notanumber")).rung == "clip"
     for early in ("notanumber", "raises"):
         assert not of(run, Block, early), "no speed without agreement"
     for late in ("notanumberlate", "stopsworkinglate"):
-        assert {r.verdict for r in of(run, Rung, late)} == {"agrees"}
-        assert "differs" in {c.verdict for c in of(run, Checked, late)}, (
+        assert {r.result.outcome for r in of(run, RungResult, late)} == {"passed"}
+        assert "failed" in {c.result.outcome for c in of(run, BlockCheck, late)}, (
             "caught by the clock's check"
         )
         assert not of(run, Trained, late)
 
 
-def test_a_row_without_training_is_timed_for_what_it_claims(
+def test_a_backend_without_training_is_timed_for_what_it_claims(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stranger.install(tmp_path, monkeypatch, ["honest:InferenceAlone"])
     run = start(tmp_path / "run", "inferencealone")
     assert {b.workload for b in of(run, Block)} == {"stage", "forward"}
-    assert {r.rung for r in of(run, Rung) if r.verdict == "not claimed"} >= {"loss", "step"}
-    assert exit_status(summarise(run)) == 0
+    assert {r.rung for r in of(run, RungResult) if r.result.outcome == "not claimed"} >= {
+        "loss",
+        "step",
+    }
+    assert analyse(run).passed
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.8, 0.97])
@@ -135,12 +138,12 @@ def test_resume_does_only_what_is_missing(tmp_path: Path, share: float) -> None:
     path = folder / "records.jsonl"
     data = path.read_bytes()
     path.write_bytes(data[: int(len(data) * share)])
-    before = store.read(folder)
+    before = folders.read(folder)
     run = go_on(folder)
-    assert summarise(run).complete
+    assert analyse(run).complete
     assert run.records[: len(before.records)] == before.records
     assert not run.truncated
-    finished = [(f.phase, f.row) for f in of(run, Finished) if f.phase != "timing"]
+    finished = [(f.phase, f.contender) for f in of(run, Finished) if f.phase != "timing"]
     assert len(finished) == len(set(finished))
     assert len(of(run, Stopped)) == 1
     done = [f for f in of(run, Finished) if f.phase == "timing"]
@@ -164,7 +167,24 @@ def test_a_killed_run_leaves_no_worker_and_can_be_resumed(tmp_path: Path) -> Non
     process.wait()
     _, alive = psutil.wait_procs(workers, timeout=30)
     assert not alive
-    assert any(isinstance(r, Block) for r in store.read(folder).records)
+    assert any(isinstance(r, Block) for r in folders.read(folder).records)
     header = (folder / "run.json").read_text().replace('"launches": 50', '"launches": 2')
     (folder / "run.json").write_text(header)
-    assert summarise(go_on(folder)).complete
+    assert analyse(go_on(folder)).complete
+
+
+def test_progress_is_told_phase_by_phase_and_never_goes_back(tmp_path: Path) -> None:
+    seen: list[tuple[str, int, int]] = []
+
+    def report(progress: Progress) -> None:
+        seen.append((progress.phase, progress.done, progress.total))
+
+    header = planning.plan(from_mapping({**SMALL, "backend": "numpy"}, "test"), plugins.discover())
+    folders.create(tmp_path / "run", header)
+    runs.resume(tmp_path / "run", plugins.discover(), report)
+    phases = ("parity", "timing", "training")
+    assert tuple(dict.fromkeys(phase for phase, _, _ in seen)) == phases
+    for phase in phases:
+        done = [(d, total) for name, d, total in seen if name == phase]
+        assert [d for d, _ in done] == sorted(d for d, _ in done)
+        assert all(d <= total for d, total in done) and done[-1][0] == done[-1][1]

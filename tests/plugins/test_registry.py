@@ -8,6 +8,7 @@ import pytest
 
 from lstmbench import INTERFACE, BackendInfo, UsageError
 from lstmbench.plugins import registry as plugins
+from lstmbench.plugins.resolve import resolve
 
 Install = Callable[..., None]
 OURS = {"numpy", "torch", "numba", "jax"}
@@ -313,7 +314,6 @@ def test_ours_is_never_silently_replaced(install: Install) -> None:
         found.backends["numpy"]
     assert "lstmbench" in str(caught.value) and "usurper" in str(caught.value)
     assert str(caught.value).endswith("; uninstall usurper")
-    assert found.backends.ours("numpy").factory.startswith("lstmbench_numpy")
 
 
 def test_a_broken_plugin_is_told_by_any_name_that_it_may_be_asked_for_by(install: Install) -> None:
@@ -404,10 +404,10 @@ def test_what_a_backend_requires_is_not_imported_to_find_out(
 def test_resolve_imports_what_a_factory_names(install: Install) -> None:
     from json import JSONDecoder
 
-    assert plugins.resolve("json:JSONDecoder") is JSONDecoder
+    assert resolve("json:JSONDecoder") is JSONDecoder
     install("late", "class C: pass")
     assert "late" not in sys.modules
-    assert plugins.resolve("late:C") is sys.modules["late"].C
+    assert resolve("late:C") is sys.modules["late"].C
 
 
 @pytest.mark.parametrize(
@@ -415,4 +415,4 @@ def test_resolve_imports_what_a_factory_names(install: Install) -> None:
 )
 def test_resolve_says_what_is_not_there(factory: str, error: type[Exception]) -> None:
     with pytest.raises(error, match=factory.split(":")[error is AttributeError]):
-        plugins.resolve(factory)
+        resolve(factory)

@@ -5,45 +5,61 @@ import math
 import statistics
 from pathlib import Path
 
+import msgspec
 import pytest
-from made_up_run import BASE, FAST, LAUNCHES, ROUNDS, ROWS, header, line, records, summarised
+from made_up_run import (
+    BASE,
+    CONTENDERS,
+    EQUAL,
+    FAST,
+    LAUNCHES,
+    ROUNDS,
+    header,
+    of,
+    records,
+    result_of,
+)
 from rich.console import Console
 from scipy import stats
 
-from lstmbench.analysis import results as summary
-from lstmbench.protocol.messages import (
-    Checked,
+from lstmbench.analysis.analyse import analyse
+from lstmbench.analysis.results import RunResult
+from lstmbench.execution.stopping import StoppingRule
+from lstmbench.parity import Comparison
+from lstmbench.protocol.observations import (
+    BlockCheck,
     Disturbance,
     Failure,
-    Machine,
+    MachinePeaks,
     Record,
-    Rung,
+    RungResult,
     Stopped,
 )
-from lstmbench.records import folder as store
+from lstmbench.records import folder as folders
+from lstmbench.records.folder import Run
 from lstmbench.report import csv, document, markdown, terminal
 
 
-def text(found: summary.Summary) -> str:
+def text(found: RunResult) -> str:
     out = Console(width=300, record=True, file=io.StringIO())
     terminal.show(document.document(found), out)
     return out.export_text()
 
 
 def test_a_ratio_is_found_through_the_machines_weather() -> None:
-    found = summarised(ROWS)
-    ratio = line(found, FAST).speed_ratio["train"]
+    found = result_of(CONTENDERS)
+    ratio = of(found, FAST).speed_ratio["train"]
     assert ratio.low < 2 < ratio.high
     assert ratio.high / ratio.low < 1.1
-    absolute = line(found, FAST).seconds["train"]
+    absolute = of(found, FAST).seconds["train"]
     assert absolute.high / absolute.low > ratio.high / ratio.low, "times waver, ratios do not"
 
 
 def test_the_interval_is_students_over_launch_medians_as_recomputed_from_the_lines() -> None:
-    found = summarised(ROWS)
-    lines = [json.loads(store.msgspec.json.encode(r)) for r in records(ROWS)]
+    found = result_of(CONTENDERS)
+    lines = [json.loads(msgspec.json.encode(r)) for r in records(CONTENDERS)]
     steps = {
-        (r["row"]["backend"], r["launch"], r["round"]): r["seconds"][0] / r["calls"]
+        (r["contender"]["backend"], r["launch"], r["round"]): r["seconds"][0] / r["calls"]
         for r in lines
         if r["type"] == "Block"
     }
@@ -54,76 +70,83 @@ def test_the_interval_is_students_over_launch_medians_as_recomputed_from_the_lin
     half = stats.t.ppf(0.975, LAUNCHES - 1) * statistics.stdev(logs) / math.sqrt(LAUNCHES)
     centre = statistics.mean(logs)
     expected = [math.exp(v) for v in (centre, centre - half, centre + half)]
-    assert list(line(found, FAST).speed_ratio["train"]) == pytest.approx(expected)
+    assert list(of(found, FAST).speed_ratio["train"]) == pytest.approx(expected)
 
 
-def test_rows_are_ranked_by_speed_and_equals_are_called_equal() -> None:
-    found = summarised(ROWS)
-    assert found.lines[0].row == FAST
-    assert summary.exit_status(found) == 0
+def test_contenders_are_ranked_by_speed_and_equals_are_called_equal() -> None:
+    found = result_of(CONTENDERS)
+    assert found.contenders[0].contender == FAST
+    assert found.passed
     shown = next(n for n in text(found).splitlines() if "│ equal" in n)
     assert "no difference seen" in shown
     shown = next(n for n in text(found).splitlines() if "│ fast" in n)
     assert "no difference seen" not in shown
 
 
-def test_a_row_that_differs_is_shown_marked_and_never_ranked() -> None:
-    wrong = Rung(
-        row=FAST, fixture="odd", rung="gradients", verdict="differs", error=123.4, tensor="w"
+def test_one_that_differs_is_shown_marked_and_never_ranked() -> None:
+    worst = Comparison(outcome="failed", error=123.4, array="w")
+    wrong = RungResult(contender=FAST, case="odd", rung="gradients", result=worst)
+    found = result_of(CONTENDERS, wrong)
+    assert found.contenders[-1].contender == FAST
+    assert not found.passed
+    assert "✗ odd/gradients: w: 123 × tolerance" in text(found)
+    assert "fast: differs from the float64 oracle at odd/gradients: w: 123 × tolerance" in text(
+        found
     )
-    found = summarised(ROWS, wrong)
-    assert found.lines[-1].row == FAST
-    assert summary.exit_status(found) == 1
-    assert "✗ odd/gradients: w: 123 × band" in text(found)
-    assert "so it was not timed" in text(found)
 
 
 @pytest.mark.parametrize(
     ("record", "words"),
     [
         (
-            Failure(row=FAST, phase="timing", reason="hung", message="no answer within 5 s"),
+            Failure(contender=FAST, phase="timing", kind="hung", message="no answer within 5 s"),
             "fast: hung in timing: no answer within 5 s",
         ),
         (
-            Checked(row=FAST, launch=1, round=2, workload="train", verdict="differs", error=9.0),
-            "what it computed inside the clock (train, launch 1, round 2) is not the reference's",
+            BlockCheck(
+                contender=FAST,
+                launch=1,
+                round=2,
+                workload="train",
+                result=Comparison(outcome="failed", error=9.0, array="loss"),
+            ),
+            "what it computed inside the clock (train, launch 1, round 2) differs from the float64",
         ),
         (
-            Machine(launch=1, matrix_flops_per_second=1e8, memory_bytes_per_second=1e12),
+            MachinePeaks(launch=1, matrix_flops_per_second=1e8, memory_bytes_per_second=1e12),
             "times as fast as this machine's limit allows",
         ),
     ],
 )
 def test_what_went_wrong_is_said_and_costs_the_rank(record: Record, words: str) -> None:
-    found = summarised(ROWS, record)
-    assert not line(found, FAST).sound
+    found = result_of(CONTENDERS, record)
+    assert not of(found, FAST).verdict.passed
     assert words in text(found)
-    assert summary.exit_status(found) == 1
+    assert not found.passed
 
 
-def test_without_a_sound_baseline_there_is_no_ratio() -> None:
-    failure = Failure(row=BASE, phase="parity", reason="raised", message="E: e")
-    found = summarised(ROWS, failure)
+def test_without_a_baseline_that_passed_there_is_no_ratio() -> None:
+    failure = Failure(contender=BASE, phase="parity", kind="raised", message="E: e")
+    found = result_of(CONTENDERS, failure)
     assert found.baseline is None
-    assert all(not n.speed_ratio for n in found.lines)
+    assert all(not n.speed_ratio for n in found.contenders)
 
 
-def test_shares_of_the_bound_are_bound_over_time() -> None:
-    machine = Machine(launch=1, matrix_flops_per_second=1e11, memory_bytes_per_second=1e15)
-    found = summarised(ROWS, machine)
-    one = line(found, BASE)
+def test_shares_of_the_roofline_are_the_least_time_over_the_time() -> None:
+    machine = MachinePeaks(launch=1, matrix_flops_per_second=1e11, memory_bytes_per_second=1e15)
+    found = result_of(CONTENDERS, machine)
+    one = of(found, BASE)
     operations = 3 * (393216 + 2560) * 640 - 3 * 8 * 128 * 128 * 2 * 64
     expected = operations / 1e11 / one.seconds["train"].value
-    share, seconds = one.share_of_bound["train"], one.seconds["train"]
+    share, seconds = one.roofline["train"].estimate, one.seconds["train"]
     assert share.value == pytest.approx(expected)
     assert share.low * seconds.high == pytest.approx(share.high * seconds.low)
-    assert one.held_back_by["train"] == ("arithmetic" if expected > 0.5 else "dispatch")
+    assert one.roofline["train"].bottleneck == ("arithmetic" if expected > 0.5 else "dispatch")
 
 
 def test_a_slow_start_is_repaid_by_faster_steps() -> None:
-    one = line(summarised(ROWS), FAST)
-    base = line(summarised(ROWS), BASE)
+    one = of(result_of(CONTENDERS), FAST)
+    base = of(result_of(CONTENDERS), BASE)
     gain = base.seconds["train"].value - one.seconds["train"].value
     assert one.steps_to_repay_startup == pytest.approx(5.0 / gain)
 
@@ -131,51 +154,54 @@ def test_a_slow_start_is_repaid_by_faster_steps() -> None:
 def test_a_disturbed_machine_is_said_to_be() -> None:
     quiet = Disturbance(launch=1, other_share=0.01, stolen_share=0.0)
     loud = Disturbance(launch=2, other_share=0.5, stolen_share=0.2, gpu_processes=3)
-    assert "disturbed" not in text(summarised(ROWS, quiet))
-    shown = text(summarised(ROWS, quiet, loud))
+    assert "disturbed" not in text(result_of(CONTENDERS, quiet))
+    shown = text(result_of(CONTENDERS, quiet, loud))
     assert "other processes used up to 50%" in shown
     assert "other machines on this host used up to 20%" in shown
     assert "3 other processes used a GPU" in shown
 
 
-def test_half_width_is_the_widest_ratios() -> None:
-    found = summarised(ROWS)
-    ratios = [n.speed_ratio["train"] for n in found.lines if n.speed_ratio]
+def test_the_stopping_rule_and_the_report_agree_on_the_widest_interval() -> None:
+    found = result_of(CONTENDERS)
+    ratios = [n.speed_ratio["train"] for n in found.contenders if n.speed_ratio]
     widest = max(math.sqrt(r.high / r.low) - 1 for r in ratios)
-    assert summary.half_width(found) == pytest.approx(widest)
+    rule = StoppingRule(header().settings, [(BASE, FAST), (BASE, EQUAL)])
+    for record in records(CONTENDERS):
+        rule.add(record)
+    assert rule.half_width(CONTENDERS) == pytest.approx(widest)
 
 
 def test_an_unfinished_run_says_so() -> None:
-    kept = [r for r in records(ROWS) if not isinstance(r, Stopped)]
-    found = summary.summarise(store.Run(header(*ROWS), kept, truncated=True))
+    kept = [r for r in records(CONTENDERS) if not isinstance(r, Stopped)]
+    found = analyse(Run(header(*CONTENDERS), kept, truncated=True))
     assert not found.complete
     assert "is not finished" in text(found)
     assert "cut off in writing" in text(found)
 
 
 def test_a_run_with_nothing_in_it_can_be_reported() -> None:
-    found = summary.summarise(store.Run(header(BASE), []))
+    found = analyse(Run(header(BASE), []))
     assert "torch" in text(found)
-    assert summary.exit_status(found) == 1
+    assert not found.passed
 
 
 def test_what_was_left_out_is_named_with_what_to_type() -> None:
     assert "absent: left out: nothing: not installed; pip install 'nothing'" in text(
-        summarised(ROWS)
+        result_of(CONTENDERS)
     )
 
 
 def test_csv_holds_the_numbers_with_units_in_their_names() -> None:
-    found = summarised(ROWS)
+    found = result_of(CONTENDERS)
     rows = list(csv_module.DictReader(io.StringIO(csv.render(found))))
-    assert [r["backend"] for r in rows] == [n.row.backend for n in found.lines]
+    assert [r["backend"] for r in rows] == [n.contender.backend for n in found.contenders]
     fast = rows[0]
-    assert float(fast["seconds_per_step"]) == line(found, FAST).seconds["train"].value
+    assert float(fast["seconds_per_step"]) == of(found, FAST).seconds["train"].value
     assert fast["train_loss_nats"] == ""
 
 
-def test_markdown_has_a_row_for_each_backend_and_every_note() -> None:
-    found = summarised(ROWS)
+def test_markdown_has_a_row_for_each_contender_and_every_note() -> None:
+    found = result_of(CONTENDERS)
     page = markdown.render(document.document(found))
     assert page.count("\n| fast |") == 3
     for note in document.document(found).notes:
@@ -184,10 +210,10 @@ def test_markdown_has_a_row_for_each_backend_and_every_note() -> None:
 
 def test_run_folder_and_report_agree(tmp_path: Path) -> None:
     folder = tmp_path / "run"
-    store.create(folder, header(*ROWS))
-    writer = store.Writer(folder)
-    for record in records(ROWS):
+    folders.create(folder, header(*CONTENDERS))
+    writer = folders.Writer(folder)
+    for record in records(CONTENDERS):
         writer.append(record)
     writer.close()
-    again = summary.summarise(store.read(folder))
-    assert text(again) == text(summarised(ROWS))
+    again = analyse(folders.read(folder))
+    assert text(again) == text(result_of(CONTENDERS))

@@ -7,7 +7,7 @@ from lstmbench_numpy.backend import NumpyBackend
 from plain import Arrays, Plain
 
 from lstmbench import Backend, NotSupported, Options, Parameters
-from lstmbench.parity import Mirrored
+from lstmbench.parity.mirrored import Mirrored
 
 
 class SigmoidByTanh(Plain):

@@ -4,21 +4,22 @@ import math
 
 import numpy as np
 
-from lstmbench.analysis import results as summary
-from lstmbench.protocol.messages import (
+from lstmbench.analysis.analyse import analyse
+from lstmbench.analysis.results import ContenderResult, RunResult
+from lstmbench.parity import Comparison
+from lstmbench.protocol.contender import Contender
+from lstmbench.protocol.observations import (
     Block,
     Finished,
     Record,
-    Row,
-    Rung,
+    RungResult,
     Startup,
     Stopped,
-    Workload,
 )
 from lstmbench.protocol.settings import Settings
-from lstmbench.records import folder as store
+from lstmbench.records.folder import Header, Run
 
-BASE, FAST, EQUAL = (Row(backend=name, device="cpu") for name in ("torch", "fast", "equal"))
+BASE, FAST, EQUAL = (Contender(backend=name) for name in ("torch", "fast", "equal"))
 LAUNCHES, ROUNDS = 4, 3
 ENVIRONMENT = {
     "cpu": "a processor",
@@ -34,46 +35,47 @@ ENVIRONMENT = {
 }
 
 
-def header(*rows: Row) -> store.Header:
-    return store.Header(
-        schema=1,
+def header(*contenders: Contender) -> Header:
+    return Header(
         lstmbench="0",
         created="2026-01-01T00:00:00+00:00",
         settings=Settings(baseline="torch", launches=LAUNCHES, rounds=ROUNDS, threads=2),
-        rows=list(rows),
+        contenders=list(contenders),
         skipped={"absent": "nothing: not installed; pip install 'nothing'"},
         environment=ENVIRONMENT,
     )
 
 
-def step(row: Row, launch: int, round_: int, seconds: float, w: Workload = "train") -> Block:
+def step(contender: Contender, launch: int, round_: int, seconds: float, w: str = "train") -> Block:
+    """A block in which one step, pass or digit took so many seconds."""
     return Block(
-        row=row,
+        contender=contender,
         launch=launch,
         round=round_,
         position=0,
         workload=w,
         calls=10,
         seconds=[seconds * 10] if w != "generate" else [seconds * 64] * 10,
-        digits=64 if w == "generate" else 0,
+        units_per_call=64 if w == "generate" else 1,
     )
 
 
-def records(rows: dict[Row, float], spread: float = 0.01) -> list[Record]:
-    """A finished run in which each row's steps take its seconds, the whole machine wavering."""
+def records(contenders: dict[Contender, float], spread: float = 0.01) -> list[Record]:
+    """A finished run in which each one's steps take its seconds, on a machine that wavers."""
     random = np.random.default_rng(0)
     result: list[Record] = []
-    for row in rows:
-        result += [Rung(row=row, fixture="run", rung="forward", verdict="agrees", error=0.1)]
+    passed = Comparison(outcome="passed", error=0.1)
+    for one in contenders:
+        result += [RungResult(contender=one, case="run", rung="forward", result=passed)]
     for launch in range(1, LAUNCHES + 1):
-        for row in rows:
+        for one in contenders:
             result.append(
                 Startup(
-                    row=row,
+                    contender=one,
                     launch=launch,
                     import_seconds=1.0,
                     build_seconds=0.0,
-                    compile_seconds=5.0 if row == FAST else 0.0,
+                    compile_seconds=5.0 if one == FAST else 0.0,
                     first_step_seconds=0.0,
                     calls={"train": 10},
                     description={},
@@ -81,25 +83,27 @@ def records(rows: dict[Row, float], spread: float = 0.01) -> list[Record]:
                     imported_bytes=1 << 20,
                 )
             )
-        life = {row: random.normal(0, spread) for row in rows}
+        life = {one: random.normal(0, spread) for one in contenders}
         for round_ in range(ROUNDS):
             weather = random.normal(0, 0.3)
-            for row, seconds in rows.items():
-                noise = weather + life[row] + random.normal(0, spread)
-                result.append(step(row, launch, round_, seconds * math.exp(noise)))
+            for one, seconds in contenders.items():
+                noise = weather + life[one] + random.normal(0, spread)
+                result.append(step(one, launch, round_, seconds * math.exp(noise)))
         result.append(Finished(phase="timing", launch=launch, seconds=1.0))
     result.append(Stopped(reason="precision", half_width=0.01))
-    for row in rows:
-        result += [Finished(phase="parity", row=row), Finished(phase="training", row=row)]
+    for one in contenders:
+        result += [Finished(phase=phase, contender=one) for phase in ("parity", "training")]
     return result
 
 
-def summarised(rows: dict[Row, float], *more: Record) -> summary.Summary:
-    return summary.summarise(store.Run(header(*rows), [*records(rows), *more]))
+def result_of(contenders: dict[Contender, float], *more: Record) -> RunResult:
+    """The result of such a run, with more records at its end."""
+    return analyse(Run(header(*contenders), [*records(contenders), *more]))
 
 
-def line(found: summary.Summary, row: Row) -> summary.Line:
-    return next(n for n in found.lines if n.row == row)
+def of(found: RunResult, contender: Contender) -> ContenderResult:
+    """What was found out about one contender."""
+    return found[contender.label]
 
 
-ROWS = {BASE: 0.010, EQUAL: 0.010, FAST: 0.005}
+CONTENDERS = {BASE: 0.010, EQUAL: 0.010, FAST: 0.005}

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 import stranger
 
-from lstmbench import UsageError
-from lstmbench.experiment import conformance
+from lstmbench import UsageError, conformance
 
 FACTORIES = ("misbehaving:NotANumber", "misbehaving:Aborts", "honest:InferenceAlone")
 SMALL = {"hidden": 8, "batch": 4, "seq_len": 5, "threads": 1}
@@ -44,16 +43,21 @@ def test_check_tells_where_each_backend_first_departs() -> None:
     numpy, wrong, aborting, partial = conformance.check(
         "numpy", "notanumber", "aborts", "inferencealone", **SMALL
     )
-    assert numpy.sound and numpy.first_difference is None
-    places = tuple(f"{rung.fixture}/{rung.rung}" for rung in numpy.rungs)
+    assert numpy.passed and numpy.first_difference is None
+    places = tuple(f"{rung.case}/{rung.rung}" for rung in numpy.rungs)
     assert places == conformance.PLACES
-    assert not wrong.sound
+    assert not wrong.passed
     assert wrong.first_difference is not None
-    assert (wrong.first_difference.fixture, wrong.first_difference.rung) == ("odd", "clip")
-    assert not aborting.sound
-    assert aborting.failure.startswith("aborted at odd/shapes: ended by SIGABRT")
-    assert partial.sound
-    assert {r.rung for r in partial.rungs if r.verdict == "not claimed"} >= {"loss", "generate"}
+    assert (wrong.first_difference.case, wrong.first_difference.rung) == ("odd", "clip")
+    assert not aborting.passed
+    assert aborting.failure is not None and aborting.failure.kind == "aborted"
+    assert aborting.failure.message.startswith("at odd/shapes: ended by SIGABRT")
+    assert aborting.verdict.reasons == (f"aborted in parity: {aborting.failure.message}",)
+    assert partial.passed
+    assert {r.rung for r in partial.rungs if r.result.outcome == "not claimed"} >= {
+        "loss",
+        "generate",
+    }
 
 
 @pytest.mark.parametrize(
@@ -102,7 +106,7 @@ def test_pytest_option_adds_a_test_for_each_rung(tmp_path: Path) -> None:
 
 
 TEST_FILE = """
-from lstmbench.experiment.conformance import ladder_tests
+from lstmbench.conformance import ladder_tests
 
 SMALL = {"hidden": 8, "batch": 4, "seq_len": 5, "threads": 1}
 test_wrong = ladder_tests("notanumber", known_failures="known.txt", **SMALL)
@@ -117,12 +121,12 @@ def test_one_import_gives_a_test_for_each_rung(tmp_path: Path) -> None:
     status, output = run_pytest(tmp_path)
     assert status == 1
     assert "FAILED test_mine.py::test_wrong[odd/clip]" in output
-    assert "notanumber leaves the float64 reference at odd/clip: " in output
+    assert "notanumber differs from the float64 oracle at odd/clip: " in output
     assert "FAILED test_mine.py::test_wrong[odd/forward] - [XPASS(strict)] passes" in output
     assert "XFAIL test_mine.py::test_wrong[odd/step]" in output
     assert "PASSED test_mine.py::test_wrong[odd/state]" in output
     assert "FAILED test_mine.py::test_aborting[odd/shapes]" in output
-    assert "aborts: not reached: aborted at odd/shapes: ended by SIGABRT" in output
+    assert "aborts: not reached: aborted in parity: at odd/shapes: ended by SIGABRT" in output
     assert sum(counts(output).values()) == 2 * len(conformance.PLACES)
 
 

@@ -11,11 +11,11 @@ import pytest
 PROGRAM = """
 import resource, sys
 import numpy as np
-from lstmbench import Options
+from lstmbench import ModelSpec, Options
 from lstmbench.interface import parameters
-from lstmbench.plugins import registry as plugins
-backend = plugins.resolve(sys.argv[1])(Options(threads=1))
-backend.load(parameters.draw(0, 128, 2))
+from lstmbench.plugins.resolve import resolve
+backend = resolve(sys.argv[1])(Options(threads=1))
+backend.load(parameters.draw(0, ModelSpec(layers=2, hidden=128)))
 x = np.zeros((64, 100), np.uint8)
 staged = backend.stage(x)
 def step():

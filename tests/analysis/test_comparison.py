@@ -1,0 +1,89 @@
+import io
+import json
+import math
+
+import numpy as np
+import pytest
+from made_up_run import BASE, CONTENDERS, EQUAL, FAST, header, of, records, result_of
+from msgspec.structs import replace
+from rich.console import Console
+from scipy import stats
+
+from lstmbench.analysis.analyse import analyse
+from lstmbench.analysis.comparison import Change, RunComparison, compare
+from lstmbench.protocol.contender import Contender
+from lstmbench.protocol.observations import Failure
+from lstmbench.records.folder import Run
+from lstmbench.report import comparison
+from lstmbench.report import json as report_json
+
+
+def change(found: RunComparison, contender: Contender) -> Change:
+    return next(c for c in found.changes if c.contender == contender and c.workload == "train")
+
+
+def shown(found: RunComparison, gate: float = 0.05) -> str:
+    out = Console(width=300, record=True, file=io.StringIO())
+    comparison.show(found, gate, out)
+    return out.export_text()
+
+
+def test_a_run_is_as_fast_as_itself() -> None:
+    found = compare(result_of(CONTENDERS), result_of(CONTENDERS))
+    assert {c.contender for c in found.changes} == set(CONTENDERS)
+    assert all(c.speed.value == pytest.approx(1) for c in found.changes)
+    assert found.passed(0.0)
+    assert "no difference seen" in shown(found)
+
+
+def test_what_became_slower_breaks_the_gate() -> None:
+    slower = result_of({**CONTENDERS, FAST: 0.010})
+    found = compare(result_of(CONTENDERS), slower)
+    one = change(found, FAST)
+    assert one.speed_over_baseline is not None
+    assert one.speed_over_baseline.low < 0.5 < one.speed_over_baseline.high
+    assert one.slower(0.05) and not one.slower(0.6)
+    assert not found.passed(0.05)
+    assert "slower by more than 5%" in shown(found)
+    assert compare(slower, result_of(CONTENDERS)).passed(0.05)
+
+
+def test_a_slower_machine_is_not_a_slower_backend() -> None:
+    found = compare(result_of(CONTENDERS), result_of({r: 3 * s for r, s in CONTENDERS.items()}))
+    assert change(found, FAST).speed.high < 0.5
+    assert not change(found, FAST).slower(0.05)
+    assert change(found, BASE).speed_over_baseline is None
+    assert change(found, BASE).slower(0.05), "a baseline has but the clock to go by"
+
+
+def test_the_interval_is_welchs_on_logarithms() -> None:
+    before, after = result_of(CONTENDERS), result_of({**CONTENDERS, EQUAL: 0.011})
+    logs = [np.log(of(run, EQUAL).launch_ratios["train"]) for run in (after, before)]
+    interval = stats.ttest_ind(*logs, equal_var=False).confidence_interval(0.95)
+    found = change(compare(before, after), EQUAL).speed_over_baseline
+    assert found is not None
+    assert (found.low, found.high) == pytest.approx(
+        (math.exp(interval.low), math.exp(interval.high))
+    )
+
+
+def test_one_that_no_longer_passes_is_named() -> None:
+    failure = Failure(contender=FAST, phase="training", kind="raised", message="E: e")
+    found = compare(result_of(CONTENDERS), result_of(CONTENDERS, failure))
+    assert found.no_longer_passed == [FAST]
+    assert not found.passed(0.5)
+    assert "fast passed in the first run and no longer does" in shown(found)
+
+
+def test_other_contenders_and_settings_are_told() -> None:
+    contenders = {BASE: 0.01, EQUAL: 0.01}
+    fewer = Run(header(*contenders), records(contenders))
+    settings = replace(fewer.header.settings, batch=3)
+    fewer.header = replace(fewer.header, settings=settings)
+    found = compare(result_of(CONTENDERS), analyse(fewer))
+    assert found.only_in_one == [FAST]
+    assert found.settings_that_differ == {"batch": (64, 3)}
+    assert "batch differs: 64 and 3" in shown(found)
+    assert json.loads(report_json.render(report_json.comparison(found, 0.05)))["only_in_one"] == [
+        "fast"
+    ]
