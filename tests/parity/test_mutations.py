@@ -1,4 +1,4 @@
-"""The ladder proved by mutation: what is broken is caught where it belongs, what is honest passes.
+"""The ladder proved by mutation: what is broken is caught at its rung, what is honest passes.
 
 The kill rate is printed at the end of the tests.
 """
@@ -9,28 +9,30 @@ from functools import cache
 import pytest
 from faults import FAULTS
 from honest import HONEST
-from lstmbench_numpy.backend import NumpyBackend
 
-from lstmbench import Backend, Options, parity
+from lstmbench import Backend, ModelSpec, Options, parity
+from lstmbench.interface import BatchShape
+from lstmbench.parity.oracle import Oracle
+from lstmbench.parity.rungs import ORDER
 
-FIXTURES = {**parity.FIXTURES, "run": parity.fixture("run", 16, 6, 24, 2)}
+CASES = {**parity.CASES, "run": parity.case("run", ModelSpec(2, 24), BatchShape(16, 6))}
 each_dtype = pytest.mark.parametrize("dtype", ["float32", "float64"])
 
 
 @cache
-def references(fixture: str, dtype: str) -> list[parity.Reference]:
-    return list(parity.reference(NumpyBackend, Options(dtype=dtype), FIXTURES[fixture]))
+def expected_at(case: str, dtype: str) -> list[parity.Expected]:
+    return list(parity.expect(Oracle, Options(dtype=dtype), CASES[case]))
 
 
 def first_wrong_rung(make: type[Backend], dtype: str) -> str | None:
-    """The lowest rung on which a backend differs or raises, on any fixture."""
+    """The lowest rung on which a backend differs or raises, at any case."""
     lowest = None
-    for name, fixture in FIXTURES.items():
-        climb = parity.observe(make, Options(dtype=dtype), fixture)
-        for expected, seen in zip(references(name, dtype), climb, strict=True):
+    for name, case in CASES.items():
+        climb = parity.observe(make, Options(dtype=dtype), case)
+        for expected, seen in zip(expected_at(name, dtype), climb, strict=True):
             if seen.rung == lowest:
                 break
-            if seen.error or (seen.claimed and not parity.compare(expected, seen.arrays).agrees):
+            if not parity.compare(expected, seen).passed:
                 lowest = seen.rung
                 break
     return lowest
@@ -71,6 +73,6 @@ def test_no_two_faults_share_a_name() -> None:
     assert len(names) == len(set(names))
 
 
-@pytest.mark.parametrize("rung", parity.ORDER)
+@pytest.mark.parametrize("rung", ORDER)
 def test_every_rung_is_the_first_to_catch_something(rung: str) -> None:
     assert FAULTS[rung]
