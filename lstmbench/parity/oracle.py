@@ -181,7 +181,7 @@ class Oracle(Backend):
         while len(digits) < steps:
             logits, state = self.forward(digits[-1], state)
             digits.append(logits.argmax(-1))
-        return np.concatenate(digits, axis=1)
+        return np.concatenate(digits, axis=1).astype(np.uint8)
 
 
 class Adam:

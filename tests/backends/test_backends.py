@@ -9,13 +9,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from lstmbench_numpy.backend import NumpyBackend
 
-from lstmbench import Backend, Options, parity
-from lstmbench.host import environment
-from lstmbench.interface import CAPABILITIES
-from lstmbench.parity import FIXTURES, Fixture
+from lstmbench import Backend, ModelSpec, Options, parity
+from lstmbench.host import gpu
+from lstmbench.interface import CAPABILITIES, BatchShape
+from lstmbench.parity import CASES, Case
+from lstmbench.parity.comparing import relative_error
+from lstmbench.parity.oracle import Oracle
 from lstmbench.plugins import registry as plugins
+from lstmbench.plugins.resolve import resolve
 
 Arrays = dict[str, np.ndarray]
 REGISTRY = plugins.discover()
@@ -25,19 +27,19 @@ NAMES = [
     if REGISTRY.backends.distribution(name) == plugins.OURS
     and not plugins.unusable(REGISTRY.backends[name], REGISTRY.backends.distribution(name))
 ]
-DEVICES = ["cpu", *(["cuda"] if environment.has_cuda() else [])]
+DEVICES = ["cpu", *(["cuda"] if gpu.has_cuda() else [])]
 DTYPES = ["float32", "float64"]
 each_backend = pytest.mark.parametrize("name", NAMES)
 
 
 def factory(name: str, device: str = "cpu") -> type[Backend]:
-    make: type[Backend] = plugins.resolve(REGISTRY.backends[name].factory)
+    make: type[Backend] = resolve(REGISTRY.backends[name].factory)
     if device not in make.devices():
         pytest.skip(f"{name} has no {device} here")
     return make
 
 
-def cases(rows: Iterable[tuple[Any, ...]], often: set[tuple[Any, ...]]) -> list[Any]:
+def rows(wanted: Iterable[tuple[Any, ...]], often: set[tuple[Any, ...]]) -> list[Any]:
     """Every backend with every row; JAX, which compiles for each, often with a few alone."""
     return [
         pytest.param(
@@ -47,43 +49,43 @@ def cases(rows: Iterable[tuple[Any, ...]], often: set[tuple[Any, ...]]) -> list[
             id="-".join(map(str, (name, *row))),
         )
         for name in NAMES
-        for row in rows
+        for row in wanted
     ]
 
 
 # The parity ladder
 
-RUN = parity.fixture("run", batch=64, length=10, hidden=128, layers=2)
+RUN = parity.case("run", ModelSpec(2, 128), BatchShape(64, 10))
 LADDERS = [
-    (fixture, dtype, device)
-    for fixture in [*FIXTURES, "run"]
+    (case, dtype, device)
+    for case in [*CASES, "run"]
     for dtype in DTYPES
     for device in DEVICES
-    if (fixture, dtype) != ("run", "float64")
+    if (case, dtype) != ("run", "float64")
 ]
 OFTEN = {("odd", "float32", "cpu"), ("single", "float32", "cpu"), ("saturated", "float64", "cpu")}
 
 
 @cache
-def references(fixture: str, dtype: str) -> list[parity.Reference]:
+def expected_at(case: str, dtype: str) -> list[parity.Expected]:
     options = Options(dtype=dtype)
-    return list(parity.reference(NumpyBackend, options, FIXTURES.get(fixture, RUN)))
+    return list(parity.expect(Oracle, options, CASES.get(case, RUN)))
 
 
-@pytest.mark.parametrize(("name", "fixture", "dtype", "device"), cases(LADDERS, OFTEN))
-def test_the_ladder_is_climbed(name: str, fixture: str, dtype: str, device: str) -> None:
+@pytest.mark.parametrize(("name", "case", "dtype", "device"), rows(LADDERS, OFTEN))
+def test_the_ladder_is_climbed(name: str, case: str, dtype: str, device: str) -> None:
     options = Options(dtype=dtype, device=device)
-    climb = parity.observe(factory(name, device), options, FIXTURES.get(fixture, RUN))
+    climb = parity.observe(factory(name, device), options, CASES.get(case, RUN))
     seen = {}
-    for expected, observed in zip(references(fixture, dtype), climb, strict=True):
+    for expected, observed in zip(expected_at(case, dtype), climb, strict=True):
         if observed.claimed:
             assert not observed.traceback, observed.traceback
-            seen[observed.rung] = parity.compare(expected, observed.arrays)
-    assert [(rung, verdict) for rung, verdict in seen.items() if not verdict.agrees] == []
+            seen[observed.rung] = parity.compare(expected, observed)
+    assert [(rung, found) for rung, found in seen.items() if not found.passed] == []
     assert {"parameters", "forward"} <= seen.keys()
 
 
-# Shapes beyond the fixtures, directly against NumPy in float64
+# Shapes beyond the cases, directly against the oracle in float64
 
 # (B, T, H, L)
 SHAPES = [
@@ -113,9 +115,9 @@ UNUSUAL = {
 TOLERANCE = {"float32": 3e-5, "float64": 1e-12}
 
 
-def observe(backend: Backend, fixture: Fixture) -> Arrays:
-    """What a backend, loaded, makes of the fixture's tokens: everything that it can do."""
-    batches = [(backend.stage(s[:, :-1]), backend.stage(s[:, 1:])) for s in fixture.tokens(4)]
+def observe(backend: Backend, case: Case) -> Arrays:
+    """What a backend, loaded, makes of the case's tokens: everything that it can do."""
+    batches = [(backend.stage(s[:, :-1]), backend.stage(s[:, 1:])) for s in case.tokens(4)]
     x, y = batches[0]
     claims = backend.capabilities()
     results: dict[str, Any] = {}
@@ -140,9 +142,9 @@ def observe(backend: Backend, fixture: Fixture) -> Arrays:
     return found
 
 
-def loaded(make: type[Backend], fixture: Fixture, dtype: str, rounded: str) -> Backend:
+def loaded(make: type[Backend], case: Case, dtype: str, rounded: str) -> Backend:
     backend = make(Options(dtype=dtype, **UNUSUAL))  # type: ignore[arg-type]  # of many types
-    initial = fixture.parameters(rounded)
+    initial = case.parameters(rounded)
     backend.load({key: array.astype(dtype) for key, array in initial.items()})
     return backend
 
@@ -150,15 +152,20 @@ def loaded(make: type[Backend], fixture: Fixture, dtype: str, rounded: str) -> B
 SHAPE_CASES = [(shape, dtype) for shape in SHAPES for dtype in DTYPES]
 
 
-@pytest.mark.parametrize(("name", "shape", "dtype"), cases(SHAPE_CASES, SHAPES_OFTEN))
-def test_any_shape_is_computed_as_by_numpy_in_float64(
+def case_of(shape: tuple[int, int, int, int]) -> Case:
+    batch, length, hidden, layers = shape
+    return Case("any", ModelSpec(layers, hidden), BatchShape(batch, length), spread=1.5)
+
+
+@pytest.mark.parametrize(("name", "shape", "dtype"), rows(SHAPE_CASES, SHAPES_OFTEN))
+def test_any_shape_is_computed_as_by_the_oracle_in_float64(
     name: str, shape: tuple[int, int, int, int], dtype: str
 ) -> None:
-    fixture = Fixture("any", *shape, spread=1.5)
-    backend = loaded(factory(name), fixture, dtype, dtype)
-    backend.compile(fixture.batch, fixture.length)
-    actual = observe(backend, fixture)
-    expected = observe(loaded(NumpyBackend, fixture, "float64", dtype), fixture)
+    case = case_of(shape)
+    backend = loaded(factory(name), case, dtype, dtype)
+    backend.compile(case.shape.batch, case.shape.length)
+    actual = observe(backend, case)
+    expected = observe(loaded(Oracle, case, "float64", dtype), case)
     for key, array in actual.items():
         assert array.shape == expected[key].shape, key
         if key == "digits":
@@ -166,28 +173,28 @@ def test_any_shape_is_computed_as_by_numpy_in_float64(
             assert other <= len(array) // 64 * (dtype == "float32")  # a tie within rounding
         else:
             scale = 10 if key.startswith(("move", "losses")) else 1
-            assert parity.error(array, expected[key]) < scale * TOLERANCE[dtype], key
+            assert relative_error(array, expected[key]) < scale * TOLERANCE[dtype], key
 
 
 @each_backend
 def test_one_backend_takes_any_shape_after_any_other(name: str) -> None:
-    fixture = FIXTURES["odd"]
-    backend = loaded(factory(name), fixture, "float64", "float64")
-    oracle = loaded(NumpyBackend, fixture, "float64", "float64")
+    case = CASES["odd"]
+    backend = loaded(factory(name), case, "float64", "float64")
+    oracle = loaded(Oracle, case, "float64", "float64")
     random = np.random.default_rng(0)
     backend.compile(3, 5)
     for batch, length in [(3, 5), (1, 2), (6, 9), (3, 5)]:
         tokens = random.integers(0, 10, (batch, length), dtype=np.uint8)
         logits = backend.fetch(backend.forward(backend.stage(tokens))[0])
-        assert parity.error(logits, oracle.forward(tokens)[0]) < 1e-13
+        assert relative_error(logits, oracle.forward(tokens)[0]) < 1e-13
 
 
 # What a backend owes its callers
 
 
 @pytest.fixture
-def odd() -> Fixture:
-    return FIXTURES["odd"]
+def odd() -> Case:
+    return CASES["odd"]
 
 
 @each_backend
@@ -201,7 +208,7 @@ def test_it_says_what_it_is(name: str) -> None:
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_torch_names_the_kernels_that_run(dtype: str, odd: Fixture) -> None:
+def test_torch_names_the_kernels_that_run(dtype: str, odd: Case) -> None:
     torch = pytest.importorskip("torch")
     backend = factory("torch")(odd.options(Options(dtype=dtype)))
     backend.load(odd.parameters(dtype))
@@ -217,16 +224,16 @@ def test_ours_can_do_everything(name: str) -> None:
     assert factory(name).capabilities() == set(CAPABILITIES)
 
 
-def train(backend: Backend, fixture: Fixture, free_running: bool = False) -> list[float]:
+def train(backend: Backend, case: Case, free_running: bool = False) -> list[float]:
     losses = [
         backend.train_step(backend.stage(s[:, :-1]), backend.stage(s[:, 1:]), free_running)
-        for s in fixture.tokens(3)
+        for s in case.tokens(3)
     ]
     return [float(backend.fetch(loss)) for loss in losses]
 
 
 @each_backend
-def test_load_after_training_resets_everything(name: str, odd: Fixture) -> None:
+def test_load_after_training_resets_everything(name: str, odd: Case) -> None:
     backend = loaded(factory(name), odd, "float64", "float64")
     initial = backend.parameters()
     first, moved = train(backend, odd), backend.parameters()
@@ -241,7 +248,7 @@ def test_load_after_training_resets_everything(name: str, odd: Fixture) -> None:
 
 
 @each_backend
-def test_parameters_go_in_and_come_out_as_copies(name: str, odd: Fixture) -> None:
+def test_parameters_go_in_and_come_out_as_copies(name: str, odd: Case) -> None:
     backend = loaded(factory(name), odd, "float32", "float32")
     given = odd.parameters("float32")
     kept = {key: array.copy() for key, array in given.items()}
@@ -263,7 +270,7 @@ def test_parameters_go_in_and_come_out_as_copies(name: str, odd: Fixture) -> Non
 
 
 @each_backend
-def test_nothing_changes_what_was_staged_or_returned(name: str, odd: Fixture) -> None:
+def test_nothing_changes_what_was_staged_or_returned(name: str, odd: Case) -> None:
     backend = loaded(factory(name), odd, "float32", "float32")
     tokens = odd.tokens(1)[0]
     kept = tokens.copy()
@@ -288,10 +295,10 @@ def test_nothing_changes_what_was_staged_or_returned(name: str, odd: Fixture) ->
 
 
 @each_backend
-def test_gradients_are_scaled_down_to_the_clip_norm_and_never_up(name: str, odd: Fixture) -> None:
+def test_gradients_are_scaled_down_to_the_clip_norm_and_never_up(name: str, odd: Case) -> None:
     p = odd.parameters("float64")
     tokens = odd.tokens(1)[0]
-    oracle = loaded(NumpyBackend, odd, "float64", "float64")
+    oracle = loaded(Oracle, odd, "float64", "float64")
     _, gradients = oracle.loss_and_gradients(tokens[:, :-1], tokens[:, 1:])
     norm = float(np.sqrt(sum((g**2).sum() for g in gradients.values())))
     for share in (0.9, 1.1):
@@ -301,21 +308,21 @@ def test_gradients_are_scaled_down_to_the_clip_norm_and_never_up(name: str, odd:
         backend.load(p)
         backend.train_step(backend.stage(tokens[:, :-1]), backend.stage(tokens[:, 1:]))
         for key, array in backend.parameters().items():
-            assert parity.error(p[key] - array, gradients[key] * min(1, share)) < 1e-5, key
+            assert relative_error(p[key] - array, gradients[key] * min(1, share)) < 1e-5, key
 
 
 @each_backend
-def test_compiling_changes_nothing_that_can_be_seen(name: str, odd: Fixture) -> None:
+def test_compiling_changes_nothing_that_can_be_seen(name: str, odd: Case) -> None:
     plain, compiled = (loaded(factory(name), odd, "float64", "float64") for _ in range(2))
     train(plain, odd), train(compiled, odd)
-    compiled.compile(odd.batch, odd.length)
+    compiled.compile(odd.shape.batch, odd.shape.length)
     for key, array in compiled.parameters().items():
         np.testing.assert_array_equal(array, plain.parameters()[key])
     assert train(compiled, odd) == train(plain, odd)
 
 
 @each_backend
-def test_a_nan_parameter_does_not_go_unnoticed(name: str, odd: Fixture) -> None:
+def test_a_nan_parameter_does_not_go_unnoticed(name: str, odd: Case) -> None:
     backend = loaded(factory(name), odd, "float32", "float32")
     broken = odd.parameters("float32")
     broken["lstm.1.weight_hh"][2, 3] = np.nan
@@ -324,7 +331,7 @@ def test_a_nan_parameter_does_not_go_unnoticed(name: str, odd: Fixture) -> None:
 
 
 @each_backend
-def test_float32_stays_float32_after_a_float64_backend(name: str, odd: Fixture) -> None:
+def test_float32_stays_float32_after_a_float64_backend(name: str, odd: Case) -> None:
     loaded(factory(name), odd, "float64", "float64")
     backend = loaded(factory(name), odd, "float32", "float32")
     x = backend.stage(odd.tokens(1)[0, :, :-1])
@@ -335,7 +342,7 @@ def test_float32_stays_float32_after_a_float64_backend(name: str, odd: Fixture) 
 
 
 @each_backend
-def test_the_order_of_the_parameters_means_nothing(name: str, odd: Fixture) -> None:
+def test_the_order_of_the_parameters_means_nothing(name: str, odd: Case) -> None:
     backend = factory(name)(odd.options(Options(threads=1)))
     x = odd.tokens(1)[0]
     seen = []
@@ -351,25 +358,25 @@ def test_the_order_of_the_parameters_means_nothing(name: str, odd: Fixture) -> N
 
 
 @pytest.fixture(scope="module")
-def shared() -> tuple[Fixture, dict[int, Backend]]:
+def shared() -> tuple[Case, dict[int, Backend]]:
     """JAX on one device and on two, and 65 rows: more than the ladder has, and no even number."""
     pytest.importorskip("jax")
-    fixture, make = Fixture("shared", 65, 3, 8, 2), factory("jax")
-    backends = {n: make(fixture.options(Options(threads=n))) for n in (1, 2)}
-    if len(backends[2].stage(fixture.tokens(1)[0]).parts) < 2:
+    case, make = Case("shared", ModelSpec(2, 8), BatchShape(65, 3)), factory("jax")
+    backends = {n: make(case.options(Options(threads=n))) for n in (1, 2)}
+    if len(backends[2].stage(case.tokens(1)[0]).parts) < 2:
         pytest.skip("JAX has one CPU device here")
-    return fixture, backends
+    return case, backends
 
 
 @pytest.mark.parametrize("free_running", [False, True])
 def test_jax_devices_share_a_step_in_unequal_parts(
-    shared: tuple[Fixture, dict[int, Backend]], free_running: bool
+    shared: tuple[Case, dict[int, Backend]], free_running: bool
 ) -> None:
-    fixture, backends = shared
+    case, backends = shared
     losses, after = {}, {}
     for count, backend in backends.items():
-        backend.load(fixture.parameters("float32"))
-        batches = [(backend.stage(s[:, :-1]), backend.stage(s[:, 1:])) for s in fixture.tokens(3)]
+        backend.load(case.parameters("float32"))
+        batches = [(backend.stage(s[:, :-1]), backend.stage(s[:, 1:])) for s in case.tokens(3)]
         steps = [backend.train_step(*batch, free_running) for batch in batches]
         losses[count] = [float(backend.fetch(loss)) for loss in steps]
         after[count] = backend.parameters()
@@ -379,13 +386,13 @@ def test_jax_devices_share_a_step_in_unequal_parts(
 
 
 def test_jax_devices_share_a_pass_and_its_gradients(
-    shared: tuple[Fixture, dict[int, Backend]],
+    shared: tuple[Case, dict[int, Backend]],
 ) -> None:
-    fixture, backends = shared
-    first, second = fixture.tokens(2)
+    case, backends = shared
+    first, second = case.tokens(2)
     results = {}
     for count, backend in backends.items():
-        backend.load(fixture.parameters("float32"))
+        backend.load(case.parameters("float32"))
         x, y = backend.stage(first[:, :-1]), backend.stage(second[:, :-1])
         _, state = backend.forward(x)
         on_host = tuple(backend.fetch(array) for array in state)

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from lstmbench_numpy.backend import NumpyBackend
 
 from lstmbench import Options, parity
-from lstmbench.parity import Fixture
+from lstmbench.parity import Case
+from lstmbench.parity.oracle import Oracle
 
 torch = pytest.importorskip("torch")
 from lstmbench_torch import graphs  # noqa: E402  # they import torch
@@ -97,13 +97,13 @@ def recorded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(graphs, "cuda", cuda)
 
 
-def everything(backend: TorchBackend, fixture: Fixture) -> list[np.ndarray]:
+def everything(backend: TorchBackend, case: Case) -> list[np.ndarray]:
     """What each method says, called with one digits and then with others, trained and reloaded."""
     said = []
     for draw in (0, 1):
-        backend.load(fixture.parameters("float32", draw))
+        backend.load(case.parameters("float32", draw))
         state = None
-        for sequences in fixture.tokens(4):
+        for sequences in case.tokens(4):
             x, y = backend.stage(sequences[:, :-1]), backend.stage(sequences[:, 1:])
             logits, state = backend.forward(x, state)
             loss, gradients = backend.loss_and_gradients(x, y)
@@ -118,13 +118,13 @@ def everything(backend: TorchBackend, fixture: Fixture) -> list[np.ndarray]:
 @pytest.mark.usefixtures("recorded")
 @pytest.mark.parametrize("compiled", [False, True])
 def test_replays_say_what_calls_say(compiled: bool) -> None:
-    fixture = parity.FIXTURES["odd"]
-    options = fixture.options(Options(threads=1))
+    case = parity.CASES["odd"]
+    options = case.options(Options(threads=1))
     called, replayed = TorchBackend(options), Replaying(options)
     if compiled:
-        replayed.load(fixture.parameters("float32"))
-        replayed.compile(fixture.batch, fixture.length)
-    said = everything(called, fixture), everything(replayed, fixture)
+        replayed.load(case.parameters("float32"))
+        replayed.compile(case.shape.batch, case.shape.length)
+    said = everything(called, case), everything(replayed, case)
     for expected, seen in zip(*said, strict=True):
         np.testing.assert_array_equal(seen, expected)
     assert replayed.graphs
@@ -134,25 +134,25 @@ def test_replays_say_what_calls_say(compiled: bool) -> None:
 
 @pytest.mark.usefixtures("recorded")
 def test_compiling_leaves_no_trace_of_what_it_ran() -> None:
-    fixture = parity.FIXTURES["odd"]
-    backend = Replaying(fixture.options(Options(threads=1)))
-    backend.load(fixture.parameters("float32"))
-    backend.compile(fixture.batch, fixture.length)
-    for name, array in fixture.parameters("float32").items():
+    case = parity.CASES["odd"]
+    backend = Replaying(case.options(Options(threads=1)))
+    backend.load(case.parameters("float32"))
+    backend.compile(case.shape.batch, case.shape.length)
+    for name, array in case.parameters("float32").items():
         np.testing.assert_array_equal(backend.parameters()[name], array)
     assert not any(state.any() for state in backend.adam.state())
 
 
 @pytest.mark.usefixtures("recorded")
-@pytest.mark.parametrize("name", parity.FIXTURES)
+@pytest.mark.parametrize("name", parity.CASES)
 def test_replays_agree_on_every_rung(name: str) -> None:
     options = Options(threads=1)
-    expected = parity.reference(NumpyBackend, options, parity.FIXTURES[name])
-    for truth, seen in zip(
-        expected, parity.observe(Replaying, options, parity.FIXTURES[name]), strict=True
+    expected = parity.expect(Oracle, options, parity.CASES[name])
+    for one, seen in zip(
+        expected, parity.observe(Replaying, options, parity.CASES[name]), strict=True
     ):
         assert not seen.error
-        assert parity.compare(truth, seen.arrays).agrees, seen.rung
+        assert parity.compare(one, seen).passed, seen.rung
 
 
 @pytest.mark.usefixtures("recorded")

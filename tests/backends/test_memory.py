@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lstmbench import Backend, Options
+from lstmbench import Backend, ModelSpec, Options
 from lstmbench.interface import parameters
-from lstmbench.plugins import registry as plugins
+from lstmbench.plugins.resolve import resolve
 
 BATCH, LENGTH, HIDDEN, LAYERS = 64, 10, 128, 2
 OPTIONS = Options(dtype="float64", threads=2)
@@ -25,8 +25,8 @@ BUFFER_BYTES = 2 * np.getbufsize() * 8
 def backend(request: pytest.FixtureRequest) -> Backend:
     if "numba" in request.param:
         pytest.importorskip("numba")
-    result: Backend = plugins.resolve(request.param)(OPTIONS)
-    result.load(parameters.draw(0, HIDDEN, LAYERS))
+    result: Backend = resolve(request.param)(OPTIONS)
+    result.load(parameters.draw(0, ModelSpec(LAYERS, HIDDEN)))
     return result
 
 

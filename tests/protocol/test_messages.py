@@ -5,18 +5,21 @@ from types import UnionType
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from lstmbench.interface import Options
-from lstmbench.protocol import messages
+from lstmbench.protocol import messages, observations, wire
+from lstmbench.protocol.contender import Contender
 from lstmbench.protocol.settings import Settings
 
 SETTINGS = st.sampled_from(
     [Settings(), Settings(backend=("a", "b"), dtype="float64", clip=0.1, seed=2**53, tf32=True)]
 )
+ARRAYS = st.sampled_from([np.zeros(()), np.arange(6.0).reshape(2, 3), np.ones((0, 2), np.uint8)])
 PLAIN: dict[Any, st.SearchStrategy[Any]] = {
     int: st.integers(-(2**62), 2**62),
     float: st.floats(allow_nan=False, allow_infinity=False),
@@ -24,6 +27,7 @@ PLAIN: dict[Any, st.SearchStrategy[Any]] = {
     bool: st.booleans(),
     bytes: st.binary(),
     type(None): st.none(),
+    np.ndarray: ARRAYS,
     Settings: SETTINGS,
     Options: st.builds(Options, dtype=st.sampled_from(["float32", "float64"])),
 }
@@ -55,9 +59,9 @@ few = hypothesis_settings(max_examples=20, suppress_health_check=[HealthCheck.to
 
 def through_a_pipe(message: Any) -> bytes:
     pipe = io.BytesIO()
-    messages.send(pipe, message)
+    wire.send(pipe, message)
     pipe.seek(0)
-    data = messages.receive(pipe.read)
+    data = wire.receive(pipe.read)
     assert data is not None and pipe.read() == b""
     return data
 
@@ -67,8 +71,9 @@ def through_a_pipe(message: Any) -> bytes:
 @given(data=st.data())
 def test_requests_come_through_a_pipe_as_they_were(kind: Any, data: st.DataObject) -> None:
     message = data.draw(any_of(kind))
-    back = messages.decode_request(through_a_pipe(message))
-    assert type(back) is kind and back == message
+    sent = through_a_pipe(message)
+    back = wire.decode_request(sent)
+    assert type(back) is kind and through_a_pipe(back) == sent
 
 
 @each(messages.Reply)
@@ -76,47 +81,48 @@ def test_requests_come_through_a_pipe_as_they_were(kind: Any, data: st.DataObjec
 @given(data=st.data())
 def test_replies_come_through_a_pipe_as_they_were(kind: Any, data: st.DataObject) -> None:
     message = data.draw(any_of(kind))
-    back = messages.decode_reply(through_a_pipe(message))
-    assert type(back) is kind and back == message
+    sent = through_a_pipe(message)
+    back = wire.decode_reply(sent)
+    assert type(back) is kind and through_a_pipe(back) == sent
 
 
-@each(messages.Record)
+@each(observations.Record)
 @few
 @given(data=st.data())
 def test_records_are_the_same_read_from_one_line_of_json(kind: Any, data: st.DataObject) -> None:
     record = data.draw(any_of(kind))
     line = msgspec.json.encode(record)
-    back = msgspec.json.decode(line, type=messages.Record)
+    back = msgspec.json.decode(line, type=observations.Record)
     assert type(back) is kind and back == record
     assert b"\n" not in line
 
 
 def test_numbers_that_are_not_finite_come_through_a_pipe() -> None:
-    sent = messages.Trained(
-        row=messages.Row(backend="a", device="cpu"),
+    sent = observations.Trained(
+        contender=Contender(backend="a"),
         metrics={"a": math.nan, "b": math.inf, "c": -math.inf},
         peak_bytes=1,
         imported_bytes=1,
     )
-    back = messages.decode_reply(through_a_pipe(sent))
+    back = wire.decode_reply(through_a_pipe(sent))
     assert math.isnan(back.metrics["a"])
     assert (back.metrics["b"], back.metrics["c"]) == (math.inf, -math.inf)
 
 
 def test_messages_follow_one_another_in_a_pipe() -> None:
     pipe = io.BytesIO()
-    sent = [messages.Observe(fixture="a" * n) for n in (0, 1, 70_000)]
+    sent = [messages.ObserveCase(case="a" * n) for n in (0, 1, 70_000)]
     for message in sent:
-        messages.send(pipe, message)
+        wire.send(pipe, message)
     pipe.seek(0)
-    received = [messages.receive(pipe.read) for _ in sent]
-    assert [messages.decode_request(data or b"") for data in received] == sent
-    assert messages.receive(pipe.read) is None
+    received = [wire.receive(pipe.read) for _ in sent]
+    assert [wire.decode_request(data or b"") for data in received] == sent
+    assert wire.receive(pipe.read) is None
 
 
 def test_a_frame_is_four_bytes_of_length_and_the_message() -> None:
     pipe = io.BytesIO()
-    messages.send(pipe, messages.Done())
+    wire.send(pipe, messages.Done())
     length, body = pipe.getvalue()[:4], pipe.getvalue()[4:]
     assert int.from_bytes(length, "big") == len(body)
     assert msgspec.msgpack.decode(body) == {"type": "Done"}
@@ -124,28 +130,28 @@ def test_a_frame_is_four_bytes_of_length_and_the_message() -> None:
 
 def test_a_truncated_frame_is_the_end() -> None:
     pipe = io.BytesIO()
-    messages.send(pipe, messages.Observe(fixture="odd"))
+    wire.send(pipe, messages.ObserveCase(case="odd"))
     whole = pipe.getvalue()
     for kept in range(len(whole)):
-        assert messages.receive(io.BytesIO(whole[:kept]).read) is None
-    assert messages.receive(io.BytesIO(whole).read) == whole[4:]
+        assert wire.receive(io.BytesIO(whole[:kept]).read) is None
+    assert wire.receive(io.BytesIO(whole).read) == whole[4:]
 
 
 @pytest.mark.parametrize("data", [b"", b"\xc1", b"\x81\xa4type\xa4Nope"])
 def test_what_is_no_message_is_refused(data: bytes) -> None:
-    for decode in (messages.decode_request, messages.decode_reply):
+    for decode in (wire.decode_request, wire.decode_reply):
         with pytest.raises(msgspec.DecodeError):
             decode(data)
 
 
-def test_labels_tell_rows_apart() -> None:
-    rows = [
-        messages.Row(backend=backend, device=device, copy=copy, slowed=slowed)
+def test_labels_tell_contenders_apart() -> None:
+    contenders = [
+        Contender(backend=backend, device=device, replica=replica, injected_slowdown=slowed)
         for backend in ("a", "b")
         for device in ("cpu", "cuda")
-        for copy in (0, 1)
+        for replica in (0, 1)
         for slowed in (False, True)
     ]
-    assert len({row.label for row in rows}) == len(rows)
-    assert messages.Row(backend="torch", device="cpu").label == "torch"
-    assert messages.Row(backend="torch", device="cuda").label == "torch:cuda"
+    assert len({one.label for one in contenders}) == len(contenders)
+    assert Contender(backend="torch").label == "torch"
+    assert Contender(backend="torch", device="cuda").label == "torch:cuda"

@@ -306,8 +306,8 @@ class CellClipped(Plain):
 
 
 @caught_at("forward")
-class ExpOverflows(Plain):
-    """Naive where gates saturate: a large preactivation is cut at 8."""
+class GatesCutOff(Plain):
+    """Wrong where gates saturate: a gate's input is cut off at 4."""
 
     def gates(self, z: np.ndarray) -> tuple[np.ndarray, ...]:
         return super().gates(np.clip(z, -4, 4))
@@ -379,7 +379,9 @@ class BatchMixedUp(Plain):
 
 
 @caught_at("forward")
-class ResidualLayers(Plain):
+class HiddenScaled(Plain):
+    """Every h is a thousandth too large."""
+
     def next_hidden(self, gates: tuple[np.ndarray, ...], c: np.ndarray) -> np.ndarray:
         return super().next_hidden(gates, c) * np.float32(1.001)
 

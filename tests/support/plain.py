@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from lstmbench import Backend, Options, Parameters
+from lstmbench import Backend, ModelSpec, Options, Parameters
 
 Arrays = dict[str, np.ndarray]
 
@@ -34,7 +34,7 @@ class Plain(Backend):
 
     @property
     def layers(self) -> range:
-        return range(sum(name.endswith("weight_hh") for name in self.p))
+        return range(ModelSpec.of(self.p).layers)
 
     # The model
 

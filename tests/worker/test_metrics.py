@@ -84,39 +84,39 @@ def test_hits_honour_the_mask(truth: Predictions) -> None:
     np.testing.assert_array_equal(metrics.hits(guesses, truth), expected)
 
 
-def ladder(task: Task, sequences: int) -> tuple[dict[str, float], float]:
-    """The context ladder, and the best guess's accuracy on the same tokens."""
+def ngrams(task: Task, sequences: int) -> tuple[dict[str, float], float]:
+    """The n-gram accuracies, and the best guess's accuracy on the same tokens."""
     truth = metrics.predictions(task, task.sequences(0, "test", 5_000))
     fit = task.sequences(0, "train", sequences)
     best = metrics.hits(truth.probabilities.argmax(-1), truth).mean()
-    return metrics.context_ladder(fit, truth), float(best)
+    return metrics.ngram_accuracy(fit, truth), float(best)
 
 
 def test_one_digit_is_enough_on_markov() -> None:
-    rungs, best = ladder(Markov(10), 5_000)
-    assert list(rungs) == ["1", "2", "3", "4", "5"]
-    assert rungs["1"] == best
+    accuracies, best = ngrams(Markov(10), 5_000)
+    assert list(accuracies) == ["1", "2", "3", "4", "5"]
+    assert accuracies["1"] == best
 
 
 def test_lag_takes_all_five_digits() -> None:
-    rungs, best = ladder(Lag(10), 150_000)
-    assert all(rungs[order] < 0.15 for order in "1234")
-    assert rungs["5"] == pytest.approx(best, abs=0.01)
+    accuracies, best = ngrams(Lag(10), 150_000)
+    assert all(accuracies[order] < 0.15 for order in "1234")
+    assert accuracies["5"] == pytest.approx(best, abs=0.01)
 
 
-def test_ladder_on_digits_is_the_published_one() -> None:
+def test_ngram_accuracy_on_digits_is_the_published_one() -> None:
     task = Digits(10)
     truth = metrics.predictions(task, task.sequences(0, "test", 10_000))
     fit = np.concatenate([task.sequences(0, "train", 25 * 64, epoch) for epoch in range(50)])
-    rungs = metrics.context_ladder(fit, truth)
+    accuracies = metrics.ngram_accuracy(fit, truth)
     expected = {"1": 0.638, "2": 0.847, "3": 0.911, "4": 0.950, "5": 0.961}
-    assert rungs == pytest.approx(expected, abs=0.006)
+    assert accuracies == pytest.approx(expected, abs=0.006)
 
 
-def test_ladder_counts_a_missing_digit_as_a_symbol_of_its_own() -> None:
+def test_ngram_accuracy_counts_a_missing_digit_as_a_symbol_of_its_own() -> None:
     # After (nothing, 0) comes 7; after (1, 0) comes 3, more often.
     fit = np.array([[0, 7, 7]] * 3 + [[1, 0, 3]] * 5, np.uint8)
     truth = Predictions(fit, np.full((8, 2, 10), 0.1), np.array([True, True]))
-    rungs = metrics.context_ladder(fit, truth)
-    assert rungs["1"] == (3 + 2 * 5) / 16  # after 0 it says 3, and is wrong 3 times
-    assert rungs["2"] == 1
+    accuracies = metrics.ngram_accuracy(fit, truth)
+    assert accuracies["1"] == (3 + 2 * 5) / 16  # after 0 it says 3, and is wrong 3 times
+    assert accuracies["2"] == 1

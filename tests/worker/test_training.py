@@ -9,11 +9,12 @@ from lstmbench_numpy.backend import NumpyBackend
 from lstmbench import Options
 from lstmbench.interface import parameters
 from lstmbench.interface.parameters import random_generator
-from lstmbench.protocol.messages import Epoch, Row
+from lstmbench.protocol.contender import Contender
+from lstmbench.protocol.observations import Epoch
 from lstmbench.protocol.settings import Settings, from_mapping
 from lstmbench.worker import training
 
-ROW = Row(backend="numpy", device="cpu")
+NUMPY = Contender(backend="numpy")
 
 
 def settings(**values: Any) -> Settings:
@@ -23,8 +24,8 @@ def settings(**values: Any) -> Settings:
 
 def train(s: Settings) -> tuple[NumpyBackend, list[Epoch]]:
     backend = NumpyBackend(Options(learning_rate=s.learning_rate))
-    backend.load(parameters.draw(s.seed, s.hidden, s.layers, s.dtype))
-    return backend, list(training.train(backend, Markov(s.seq_len), s, ROW))
+    backend.load(parameters.draw(s.seed, s.model, s.dtype))
+    return backend, list(training.train(backend, Markov(s.seq_len), s, NUMPY))
 
 
 def test_training_learns_what_can_be_learned() -> None:
@@ -69,10 +70,10 @@ def test_the_mean_loss_is_that_of_all_batches() -> None:
 def test_a_loss_that_is_not_finite_ends_the_training() -> None:
     s = settings()
     backend = NumpyBackend(Options())
-    initial = parameters.draw(0, s.hidden, s.layers, "float32")
+    initial = parameters.draw(0, s.model, "float32")
     backend.load({name: array * np.nan for name, array in initial.items()})
     with pytest.raises(FloatingPointError, match="epoch 0"):
-        list(training.train(backend, Markov(s.seq_len), s, ROW))
+        list(training.train(backend, Markov(s.seq_len), s, NUMPY))
 
 
 def test_the_survey_states_the_ceiling_of_digits() -> None:
@@ -81,4 +82,4 @@ def test_the_survey_states_the_ceiling_of_digits() -> None:
     assert found.bayes_accuracy == pytest.approx(0.982)
     assert found.entropy_floor_nats == pytest.approx(0.12970, abs=5e-6)
     assert found.test_bayes_accuracy == pytest.approx(0.982, abs=0.002)
-    assert list(found.ladder) == ["1", "2", "3", "4", "5"]
+    assert list(found.ngram_accuracy) == ["1", "2", "3", "4", "5"]

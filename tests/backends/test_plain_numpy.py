@@ -5,11 +5,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import safetensors.numpy
 from lstmbench_numpy.backend import NumpyBackend
 from scipy.special import log_softmax
 
-from lstmbench import Options
+from lstmbench import Backend, ModelSpec, Options
 from lstmbench.interface import parameters
+from lstmbench.parity.oracle import Oracle
 
 Arrays = dict[str, np.ndarray]
 GOLDEN = Path(__file__).parent / "golden" / "numpy_float64.safetensors"
@@ -23,7 +25,7 @@ each_shape = pytest.mark.parametrize(("batch", "length", "hidden", "layers"), SH
 def weights(hidden: int, layers: int, seed: int = 0, spread: float = 0.7) -> Arrays:
     """Parameters of which none is zero, no two gates alike."""
     random = np.random.default_rng([seed, hidden, layers])
-    shapes = parameters.shapes(hidden, layers)
+    shapes = ModelSpec(layers, hidden).shapes
     return {name: random.normal(0.1, spread, shape) for name, shape in shapes.items()}
 
 
@@ -33,8 +35,19 @@ def tokens(batch: int, length: int, seed: int = 0) -> tuple[np.ndarray, np.ndarr
     return sequences[:, :-1], sequences[:, 1:]
 
 
-def loaded(initial: Arrays, options: Options = EXACT) -> NumpyBackend:
-    backend = NumpyBackend(options)
+MAKE: list[type[Backend]] = [NumpyBackend]
+"""What is tested now."""
+
+
+@pytest.fixture(autouse=True, params=[NumpyBackend, Oracle])
+def made(request: pytest.FixtureRequest) -> type[Backend]:
+    """The numpy backend, then the oracle: two plain implementations in NumPy."""
+    MAKE[:] = [request.param]
+    return MAKE[0]
+
+
+def loaded(initial: Arrays, options: Options = EXACT) -> Backend:
+    backend = MAKE[0](options)
     backend.load(initial)
     return backend
 
@@ -117,7 +130,8 @@ def test_every_gradient_is_that_of_central_differences(
 def by_torch(p: Arrays, x: np.ndarray, y: np.ndarray) -> tuple[Arrays, Arrays]:
     """Logits, state and loss; and gradients, in float64, of nn.LSTM with bias_hh = 0."""
     torch = pytest.importorskip("torch")
-    vocabulary, hidden, layers = parameters.dimensions(p)
+    model = ModelSpec.of(p)
+    vocabulary, hidden, layers = model.vocabulary, model.hidden, model.layers
     lstm = torch.nn.LSTM(vocabulary, hidden, layers, batch_first=True, dtype=torch.float64)
     linear = torch.nn.Linear(hidden, vocabulary, dtype=torch.float64)
     own = {"linear.weight": linear.weight, "linear.bias": linear.bias}
@@ -363,7 +377,7 @@ def test_all_arithmetic_is_in_the_dtype_asked_for(dtype: str) -> None:
     assert {a.dtype for a in arrays} == {np.dtype(dtype)}
 
 
-@pytest.mark.parametrize("name", parameters.shapes(3, 2))
+@pytest.mark.parametrize("name", ModelSpec(2, 3).shapes)
 def test_one_nan_parameter_gives_nan_logits(name: str) -> None:
     p, (x, y) = weights(3, 2), tokens(4, 12)
     p[name][np.unravel_index(1, p[name].shape)] = np.nan
@@ -381,18 +395,19 @@ def test_huge_logits_give_a_finite_loss() -> None:
     assert loss == pytest.approx(float(expected["loss"]), rel=1e-12)
 
 
-def test_it_says_what_it_can_do_and_runs_on() -> None:
-    assert NumpyBackend.capabilities() == {
+def test_it_says_what_it_can_do_and_runs_on(made: type[Backend]) -> None:
+    assert made.capabilities() == {
         "forward",
         "loss_and_gradients",
         "train_step",
         "generate",
     }
-    assert NumpyBackend.devices() == ("cpu",)
-    assert NumpyBackend(EXACT).describe()["numpy"] == np.__version__
+    assert made.devices() == ("cpu",)
+    if made is NumpyBackend:
+        assert made(EXACT).describe()["numpy"] == np.__version__
 
 
-# Held against the numbers of the past
+# Compared with the numbers of the past
 
 
 def golden_values(initial: Arrays, x: np.ndarray, y: np.ndarray) -> dict[str, Any]:
@@ -409,32 +424,32 @@ def golden_values(initial: Arrays, x: np.ndarray, y: np.ndarray) -> dict[str, An
 
 def golden_inputs() -> Arrays:
     x, y = tokens(3, 6)
-    initial = parameters.draw(seed=0, hidden=5, layers=2)
+    initial = parameters.draw(0, ModelSpec(layers=2, hidden=5))
     return {"inputs": x.copy(), "targets": y.copy()} | {
         f"initial {name}": p for name, p in initial.items()
     }
 
 
 def write_golden() -> None:
-    """Run `python tests/test_numpy_backend.py` when the definition itself has changed."""
+    """Run `python tests/backends/test_plain_numpy.py` when the definition itself has changed."""
     inputs = golden_inputs()
-    initial = parameters.draw(seed=0, hidden=5, layers=2)
+    initial = parameters.draw(0, ModelSpec(layers=2, hidden=5))
     values = golden_values(initial, inputs["inputs"], inputs["targets"])
     GOLDEN.parent.mkdir(exist_ok=True)
-    GOLDEN.write_bytes(parameters.to_bytes(inputs | values))
+    safetensors.numpy.save_file(inputs | values, GOLDEN)
 
 
 def test_golden_inputs_are_bit_for_bit_what_is_drawn() -> None:
-    golden = parameters.from_bytes(GOLDEN.read_bytes())
+    golden = safetensors.numpy.load_file(GOLDEN)
     for name, array in golden_inputs().items():
         assert golden[name].tobytes() == array.tobytes(), name
 
 
 def test_golden_values_are_computed_again() -> None:
-    golden = parameters.from_bytes(GOLDEN.read_bytes())
+    golden = safetensors.numpy.load_file(GOLDEN)
     prefix = "initial "
     initial = {n.removeprefix(prefix): a for n, a in golden.items() if n.startswith(prefix)}
-    canonical = {name: initial[name] for name in parameters.shapes(5, 2)}
+    canonical = {name: initial[name] for name in ModelSpec(2, 5).shapes}
     for name, array in golden_values(canonical, golden["inputs"], golden["targets"]).items():
         np.testing.assert_allclose(array, golden[name], rtol=1e-12, atol=1e-15, err_msg=name)
 
