@@ -82,9 +82,8 @@ class JaxBackend(Backend):
     def load(self, parameters: Parameters) -> None:
         self._names = tuple(parameters)
         with jax.default_device(self._device):
-            arrays = self._put(
-                {k: np.asarray(v, self.options.dtype) for k, v in parameters.items()}
-            )
+            # Copies, as JAX may go on using the memory of what it is given.
+            arrays = self._put({k: np.array(v, self.options.dtype) for k, v in parameters.items()})
             arrays = model.transpose_weights(arrays)
             state = training.Training(arrays, initial_state(arrays))
             self._move_to(self._put(state))

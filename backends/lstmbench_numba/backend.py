@@ -6,9 +6,10 @@ from typing import Any
 import numba
 import numpy as np
 
-from lstmbench import Backend, Options, Parameters, State, views
+from lstmbench import Backend, ModelSpec, Options, Parameters, State, views
 from lstmbench_numba import model, optimiser, weights
-from lstmbench_numba.simd import VECTOR_BYTES
+from lstmbench_numba.vector import VECTOR_BYTES
+from lstmbench_numba.workspace import Memory, workspace_layout
 
 NO_DIGITS = np.empty((0, 0), np.uint8)
 
@@ -24,7 +25,7 @@ class NumbaBackend(Backend):
         os.environ.setdefault("OMP_WAIT_POLICY", "passive")
         self._threads = min(options.threads, numba.config.NUMBA_NUM_THREADS)
         numba.set_num_threads(self._threads)
-        self._memories: dict[tuple[int, int], tuple[model.Memory, dict[str, np.ndarray]]] = {}
+        self._memories: dict[tuple[int, int], tuple[Memory, dict[str, np.ndarray]]] = {}
 
     def describe(self) -> dict[str, str]:
         return {
@@ -35,12 +36,10 @@ class NumbaBackend(Backend):
 
     def load(self, parameters: Parameters) -> None:
         dtype = self.options.dtype
-        vocabulary, hidden = parameters["linear.weight"].shape
-        layers = sum(name.endswith("weight_hh") for name in parameters)
-        self._sizes = weights.sizes(vocabulary, hidden, layers, dtype)
+        self._sizes = weights.sizes(ModelSpec.of(parameters), dtype)
         count = weights.count(weights.weight_layout(self._sizes))
         self._flat, self._gradient = (weights.aligned(count, dtype) for _ in range(2))
-        self._copies = weights.aligned(weights.transpose_count(self._sizes), dtype)
+        self._copies = weights.aligned(weights.count(weights.transpose_layout(self._sizes)), dtype)
         weights.fill(self._flat, parameters, self._sizes)
         optimiser.refresh(self._sizes, self._flat, self._copies, self._threads)
         self._moments = optimiser.Moments(count, self.options, self._threads)
@@ -58,14 +57,14 @@ class NumbaBackend(Backend):
     def parameters(self) -> dict[str, np.ndarray]:
         return weights.canonical(self._flat, self._sizes)
 
-    def _memory(self, batch: int, length: int) -> tuple[model.Memory, dict[str, np.ndarray]]:
+    def _memory(self, batch: int, length: int) -> tuple[Memory, dict[str, np.ndarray]]:
         """The kernels' memory at (B, T), and views of the parts of its numbers."""
         key = batch, length
         if key not in self._memories:
-            layout = model.workspace_layout(self._sizes, batch, length, self._threads)
+            layout = workspace_layout(self._sizes, batch, length, self._threads)
             numbers = weights.aligned(weights.count(layout), self.options.dtype)
             tokens = np.zeros((2, length, batch), np.int64)
-            memory = model.Memory(tokens, numbers, np.zeros(min(self._threads, batch)))
+            memory = Memory(tokens, numbers, np.zeros(min(self._threads, batch)))
             self._memories[key] = memory, views(numbers, layout)
         return self._memories[key]
 
@@ -97,7 +96,7 @@ class NumbaBackend(Backend):
     def _over_rows(
         self,
         job: int,
-        memory: model.Memory,
+        memory: Memory,
         prompts: np.ndarray = NO_DIGITS,
         digits: np.ndarray = NO_DIGITS,
     ) -> None:

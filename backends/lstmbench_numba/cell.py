@@ -1,21 +1,19 @@
-"""What happens to one step between the products: gates, cell state and the loss, and back.
+"""What a step does between its products: gates, cell state and loss, forward and backward.
 
-Formulas: `lstmbench.parameters`; their gradients: Werbos, https://doi.org/10.1109/5.58337.
+Formulas: `lstmbench.interface.parameters`; their gradients: Werbos, https://doi.org/10.1109/5.58337.
 """
 
 import math
 from typing import Any
 
-from lstmbench_numba.simd import (
-    Block,
+from lstmbench_numba.compiling import compiled, outlined
+from lstmbench_numba.memory import Block, ahead
+from lstmbench_numba.vector import (
     Vector,
-    ahead,
     clamp,
-    compiled,
     is_single,
     load,
     nearest,
-    outlined,
     power_of_two,
     spread,
     store,
@@ -30,7 +28,7 @@ RECIPROCAL_FACTORIAL = tuple(1 / math.factorial(n) for n in range(14))
 
 @compiled
 def exponential(y: Vector) -> tuple[Vector, Vector]:
-    """(p, s) with e^y = s + s p and s a power of two, for |y| <= 64, beyond which y counts as 64.
+    """Return (p, s) with e^y = s + s p and s a power of two; |y| beyond 64 counts as 64.
 
     With y = n ln 2 + r and |r| <= ln(2) / 2: s = 2^n, and p = e^r - 1 is its Taylor series. ln 2
     is the sum of two constants so that n ln 2 loses no digits (Cody and Waite).
@@ -47,7 +45,7 @@ def exponential(y: Vector) -> tuple[Vector, Vector]:
 
 @compiled
 def tanh(z: Vector) -> Vector:
-    """(e^2z - 1) / (e^2z + 1), where e^2z - 1 keeps the digits of a small z."""
+    """Return (e^2z - 1) / (e^2z + 1), where e^2z - 1 keeps the digits of a small z."""
     p, s = exponential(z * 2)
     e = s * p + (s - 1)
     return e / (e + 2)
@@ -55,7 +53,7 @@ def tanh(z: Vector) -> Vector:
 
 @compiled
 def sigmoid(z: Vector) -> Vector:
-    """1 / (1 + e^-z)."""
+    """Return 1 / (1 + e^-z)."""
     p, s = exponential(z * -1)
     return 1 / (s * p + (s + 1))
 
@@ -64,7 +62,10 @@ def sigmoid(z: Vector) -> Vector:
 def cell_forward(
     gates: Block, before: Block, cell: Block, tanh_cell: Block, hidden: Block, rows: int, units: int
 ) -> None:
-    """From z in `gates` and c_{t-1} in `before` to the gates, c_t, tanh c_t and h_t."""
+    """Compute the gates, c_t, tanh c_t and h_t, from z in `gates` and c_{t-1} in `before`.
+
+    The gates are written over z, in the order i, f, g, o, `units` numbers each.
+    """
     outlined()
     for row in range(rows):
         z = ahead(gates.start, row * gates.row)
@@ -95,7 +96,7 @@ def cell_backward(
     rows: int,
     units: int,
 ) -> None:
-    """From d loss / d (h_t, c_t) to d loss / d z, written over `gates`, and d c_{t-1}."""
+    """Compute d loss / d z, written over `gates`, and d c_{t-1}, from d loss / d (h_t, c_t)."""
     outlined()
     for row in range(rows):
         z = ahead(gates.start, row * gates.row)
@@ -117,7 +118,7 @@ def cell_backward(
 
 @compiled
 def argmax(logits: Any, vocabulary: int) -> int:
-    """The first largest of the V logits at a pointer."""
+    """Return the first largest of the V logits at a pointer."""
     best = 0
     for v in range(1, vocabulary):
         if logits[v] > logits[best]:
@@ -127,7 +128,7 @@ def argmax(logits: Any, vocabulary: int) -> int:
 
 @compiled
 def cross_entropy(logits: Any, padded: int, vocabulary: int, target: int, weight: float) -> float:
-    """-log softmax(logits)[target] in nats; its gradient times `weight` is written over logits.
+    """Return -log softmax(logits)[target] in nats; write its gradient times `weight` over logits.
 
     `logits` points to V logits and others, up to `padded`, whose gradient is 0.
     """

@@ -7,22 +7,9 @@ import numpy as np
 from numba import prange
 
 from lstmbench import Options
-from lstmbench_numba.model import part
-from lstmbench_numba.simd import (
-    ahead,
-    compiled,
-    compiled_parallel,
-    load,
-    outlined,
-    pointer,
-    row_of,
-    spread,
-    square_root,
-    store,
-    total,
-    transpose_square,
-    width,
-)
+from lstmbench_numba.compiling import compiled, compiled_parallel, outlined, part
+from lstmbench_numba.memory import ahead, pointer, row_of
+from lstmbench_numba.vector import load, spread, square_root, store, total, transpose_square, width
 from lstmbench_numba.weights import Sizes, aligned, transposes_in, weights_in
 
 
@@ -51,7 +38,7 @@ class Moments:
         self.steps = 0
 
     def advance(self) -> Adam:
-        """Count one more step and give its scalars."""
+        """Count one more step and return its scalars."""
         o = self.options
         self.steps += 1
         return Adam(
@@ -66,9 +53,9 @@ class Moments:
 
 @compiled
 def _sum_of_squares(values: np.ndarray, start: int, stop: int) -> float:
-    """Sum of the squares of values[start:stop], whole vectors.
+    """Return the sum of the squares of values[start:stop], whole vectors.
 
-    Of a few vectors at a time in their own precision, then of those sums in float64.
+    A few vectors at a time are summed in their own precision, and those sums in float64.
     """
     outlined()
     x, result = pointer(values), 0.0
@@ -92,7 +79,7 @@ def _adam(
     start: int,
     stop: int,
 ) -> None:
-    """One step for [start, stop), whole vectors, with the gradient times `scale`."""
+    """Make one step for [start, stop), whole vectors, with the gradient times `scale`."""
     outlined()
     p, x, m, v = pointer(parameters), pointer(gradient), pointer(mean), pointer(square)
     for at in range(start, stop, width(p)):
@@ -107,7 +94,7 @@ def _adam(
 
 @compiled
 def transpose(source: Any, target: Any, rows: int, columns: int, start: int, stop: int) -> None:
-    """Columns [start, stop) of (rows, columns) in panels to rows of (columns, rows) in panels."""
+    """Transpose columns [start, stop) of (rows, columns), from panels to panels."""
     outlined()
     one = width(source)
     panel = 2 * one
@@ -122,7 +109,7 @@ def transpose(source: Any, target: Any, rows: int, columns: int, start: int, sto
 
 @compiled
 def _refresh(s: Sizes, parameters: np.ndarray, copies: np.ndarray, parts: int, index: int) -> None:
-    """`refresh` for part number `index` of the columns."""
+    """Do `refresh` for part number `index` of the columns."""
     outlined()
     weights, targets = weights_in(parameters, s), transposes_in(copies, s)
     panel, columns = 2 * s.width, 4 * s.padded

@@ -1,10 +1,20 @@
-"""Where the numbers lie in memory, and the way there from the canonical parameters and back.
+"""The layout of the weights in memory, and the way there from canonical parameters and back.
 
-Two things are done for speed. Hidden units are padded with zeros to whole vectors: a padded unit
-has zero weights, so that its c and h stay 0, and so do its gradients. And matrices are stored as
-panels: the right-hand side of a product, (depth, columns), is cut into strips of two vectors of
-columns, each strip stored as one contiguous (depth, width) piece, so that a product reads it
-from first to last; the last strip is one vector wide where the columns run out.
+Two things are done for speed. Hidden units are padded with zeros to whole vectors, H to P: a padded
+unit has zero weights, so that its c and h stay 0, and so do its gradients. And matrices are stored
+in panels. The right-hand side of a product, (depth, columns), is cut into panels of two vectors of
+columns; each is one contiguous (depth, width) piece, so that a product reads memory from first to
+last. Where the columns run out the last panel is one vector wide::
+
+    matrix (depth, columns)             in memory
+
+    a a b b c        panel a            a a a a a a   row after row of panel a
+    a a b b c   ->   2 vectors wide     b b b b b b   then panel b
+    a a b b c                           c c c         then panel c, one vector wide
+
+All weights lie in one flat vector, one `Table` after the other, so that clipping and Adam see one
+array; so do the copies that the backward pass multiplies by. `weight_shapes` and `transpose_shapes`
+are the only places where their sizes are written.
 """
 
 import math
@@ -13,8 +23,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lstmbench import Parameters, views
-from lstmbench_numba.simd import VECTOR_BYTES, Table, compiled, lanes, pointer, row_of
+from lstmbench import ModelSpec, Parameters, views
+from lstmbench_numba.compiling import compiled
+from lstmbench_numba.memory import Table, next_table, pointer
+from lstmbench_numba.vector import VECTOR_BYTES, lanes
+
+Shapes = tuple[tuple[int, int], ...]
+"""Rows and columns of consecutive tables."""
 
 
 class Sizes(NamedTuple):
@@ -23,35 +38,89 @@ class Sizes(NamedTuple):
     vocabulary: int
     layers: int
     hidden: int
-    padded: int
-    logits: int
+    padded: int  # P
+    logits: int  # padded V
     width: int  # numbers in a vector
 
 
 class Weights(NamedTuple):
-    """Parameters (or their gradients) as the forward products want them; P = padded H.
+    """Parameters (or their gradients) as the forward products want them.
 
     Each matrix is transposed, so that a row of hidden states stands on its left.
     """
 
-    embedding: Table  # (V, 4P) layer 0's W_ih^T: one row for each digit
-    bias: Table  # (L, 4P)
-    below: Table  # (L - 1, P * 4P) W_ih^T of the layers above the first, panels
-    recurrent: Table  # (L, P * 4P) W_hh^T, panels
-    output: Table  # (1, P * padded V) W^T of the linear layer, panels
-    output_bias: Table  # (1, padded V)
+    embedding: Table  # layer 0's W_ih^T: one row for each digit
+    bias: Table  # one row for each layer
+    below: Table  # W_ih^T of the layers above the first, panels
+    recurrent: Table  # W_hh^T, panels
+    output: Table  # W^T of the linear layer, panels
+    output_bias: Table
+
+
+@compiled
+def weight_shapes(s: Sizes) -> Shapes:
+    """Return the shapes of the tables of `Weights`, in their order in memory."""
+    gates = 4 * s.padded
+    return (
+        (s.vocabulary, gates),
+        (s.layers, gates),
+        (s.layers - 1, s.padded * gates),
+        (s.layers, s.padded * gates),
+        (1, s.padded * s.logits),
+        (1, s.logits),
+    )
+
+
+@compiled
+def weights_in(flat: np.ndarray, s: Sizes) -> Weights:
+    """Return the tables of one flat vector."""
+    shapes = weight_shapes(s)
+    embedding = Table(pointer(flat), shapes[0][1])
+    bias = next_table(embedding, shapes[0][0], shapes[1][1])
+    below = next_table(bias, shapes[1][0], shapes[2][1])
+    recurrent = next_table(below, shapes[2][0], shapes[3][1])
+    output = next_table(recurrent, shapes[3][0], shapes[4][1])
+    output_bias = next_table(output, shapes[4][0], shapes[5][1])
+    return Weights(embedding, bias, below, recurrent, output, output_bias)
 
 
 class Transposes(NamedTuple):
-    """The same matrices as the backward products want them: not transposed."""
+    """The same matrices as the backward products want them: not transposed, in panels."""
 
-    below: Table  # (L - 1, 4P * P) panels
-    recurrent: Table  # (L, 4P * P) panels
-    output: Table  # (1, padded V * P) panels
+    below: Table
+    recurrent: Table
+    output: Table
+
+
+@compiled
+def transpose_shapes(s: Sizes) -> Shapes:
+    """Return the shapes of the tables of `Transposes`, in their order in memory."""
+    square = 4 * s.padded * s.padded
+    return (s.layers - 1, square), (s.layers, square), (1, s.logits * s.padded)
+
+
+@compiled
+def transposes_in(flat: np.ndarray, s: Sizes) -> Transposes:
+    """Return the tables of one flat vector."""
+    shapes = transpose_shapes(s)
+    below = Table(pointer(flat), shapes[0][1])
+    recurrent = next_table(below, shapes[0][0], shapes[1][1])
+    output = next_table(recurrent, shapes[1][0], shapes[2][1])
+    return Transposes(below, recurrent, output)
+
+
+def weight_layout(s: Sizes) -> dict[str, tuple[int, int]]:
+    """Return the shape of each table of `Weights` by name, in order."""
+    return dict(zip(Weights._fields, weight_shapes.py_func(s), strict=True))
+
+
+def transpose_layout(s: Sizes) -> dict[str, tuple[int, int]]:
+    """Return the shape of each table of `Transposes` by name, in order."""
+    return dict(zip(Transposes._fields, transpose_shapes.py_func(s), strict=True))
 
 
 def aligned(length: int, dtype: str) -> np.ndarray:
-    """Zeros that begin on a vector boundary."""
+    """Return zeros (length,) that begin on a vector boundary."""
     size = length * np.dtype(dtype).itemsize
     raw = np.zeros(size + VECTOR_BYTES, np.uint8)
     start = -raw.ctypes.data % VECTOR_BYTES
@@ -59,81 +128,42 @@ def aligned(length: int, dtype: str) -> np.ndarray:
 
 
 def count(layout: Mapping[str, tuple[int, ...]]) -> int:
-    """How many numbers a layout holds."""
+    """Return how many numbers a layout holds."""
     return sum(math.prod(shape) for shape in layout.values())
 
 
-def sizes(vocabulary: int, hidden: int, layers: int, dtype: str) -> Sizes:
-    """Round H and V up to whole vectors of `dtype`."""
+def sizes(model: ModelSpec, dtype: str) -> Sizes:
+    """Return the sizes of a model, H and V rounded up to whole vectors of `dtype`."""
     width = lanes(np.dtype(dtype).itemsize)
-    padded, logits = (-(-n // width) * width for n in (hidden, vocabulary))
-    return Sizes(vocabulary, layers, hidden, padded, logits, width)
-
-
-def weight_layout(s: Sizes) -> dict[str, tuple[int, ...]]:
-    """Shapes of the parts of the flat vector that `weights_in` divides, in its order."""
-    gates = 4 * s.padded
-    return {
-        "embedding": (s.vocabulary, gates),
-        "bias": (s.layers, gates),
-        "below": (s.layers - 1, gates * s.padded),
-        "recurrent": (s.layers, gates * s.padded),
-        "output": (s.padded * s.logits,),
-        "output_bias": (s.logits,),
-    }
-
-
-@compiled
-def weights_in(flat: np.ndarray, s: Sizes) -> Weights:
-    """The named parts of one flat vector."""
-    gates = 4 * s.padded
-    embedding = Table(pointer(flat), gates)
-    bias = Table(row_of(embedding, s.vocabulary), gates)
-    below = Table(row_of(bias, s.layers), gates * s.padded)
-    recurrent = Table(row_of(below, s.layers - 1), gates * s.padded)
-    output = Table(row_of(recurrent, s.layers), s.padded * s.logits)
-    return Weights(embedding, bias, below, recurrent, output, Table(row_of(output, 1), s.logits))
-
-
-def transpose_count(s: Sizes) -> int:
-    """How many numbers `transposes_in` divides."""
-    return (2 * s.layers - 1) * 4 * s.padded * s.padded + s.logits * s.padded
-
-
-@compiled
-def transposes_in(flat: np.ndarray, s: Sizes) -> Transposes:
-    """The named parts of one flat vector."""
-    below = Table(pointer(flat), 4 * s.padded * s.padded)
-    recurrent = Table(row_of(below, s.layers - 1), below.columns)
-    output = Table(row_of(recurrent, s.layers), s.logits * s.padded)
-    return Transposes(below, recurrent, output)
+    padded, logits = (-(-n // width) * width for n in (model.hidden, model.vocabulary))
+    return Sizes(model.vocabulary, model.layers, model.hidden, padded, logits, width)
 
 
 def to_panels(matrix: np.ndarray, width: int) -> np.ndarray:
-    """(depth, columns) as one flat vector of strips of up to `width` columns."""
+    """Return (depth, columns) as one flat vector of panels of up to `width` columns."""
     columns = range(0, matrix.shape[1], width)
     return np.concatenate([matrix[:, c : c + width].ravel() for c in columns])
 
 
 def from_panels(panels: np.ndarray, columns: int, width: int) -> np.ndarray:
-    """The inverse of `to_panels`: (depth, columns)."""
+    """Return the inverse of `to_panels`: (depth, columns)."""
     depth = panels.size // columns
     result = np.empty((depth, columns), panels.dtype)
     for c in range(0, columns, width):
-        strip = result[:, c : c + width]
-        strip[...] = panels[c * depth : c * depth + strip.size].reshape(strip.shape)
+        panel = result[:, c : c + width]
+        panel[...] = panels[c * depth : c * depth + panel.size].reshape(panel.shape)
     return result
 
 
 def _pad_gates(array: np.ndarray, s: Sizes) -> np.ndarray:
-    """(..., 4H) as (..., 4P): each gate padded on its own."""
+    """Return (..., 4H) as (..., 4P): each gate padded on its own."""
     gates = np.zeros((*array.shape[:-1], 4, s.padded), array.dtype)
     gates[..., : s.hidden] = array.reshape(*array.shape[:-1], 4, s.hidden)
     return gates.reshape(*array.shape[:-1], 4 * s.padded)
 
 
 def _cut_gates(array: np.ndarray, s: Sizes) -> np.ndarray:
-    """(..., 4P) as (..., 4H)."""
+    """Return (..., 4P) as (..., 4H)."""
     gates = array.reshape(*array.shape[:-1], 4, s.padded)[..., : s.hidden]
     return gates.reshape(*array.shape[:-1], 4 * s.hidden)
 
@@ -158,12 +188,12 @@ def fill(flat: np.ndarray, parameters: Parameters, s: Sizes) -> None:
         parts["recurrent"][n] = panels(parameters[f"lstm.{n}.weight_hh"])
         parts["bias"][n] = _pad_gates(parameters[f"lstm.{n}.bias"], s)
     output = _pad(parameters["linear.weight"].T, s.padded, s.logits)
-    parts["output"][...] = to_panels(output, 2 * s.width)
-    parts["output_bias"][...] = _pad(parameters["linear.bias"], s.logits)
+    parts["output"][0] = to_panels(output, 2 * s.width)
+    parts["output_bias"][0] = _pad(parameters["linear.bias"], s.logits)
 
 
 def canonical(flat: np.ndarray, s: Sizes) -> dict[str, np.ndarray]:
-    """Copies of the canonical parameters (or gradients) in `flat`, in canonical order."""
+    """Return copies of the canonical parameters (or gradients) in `flat`, in canonical order."""
     parts = views(flat, weight_layout(s))
 
     def matrix(panels: np.ndarray) -> np.ndarray:
@@ -176,7 +206,7 @@ def canonical(flat: np.ndarray, s: Sizes) -> dict[str, np.ndarray]:
         result[f"lstm.{n}.weight_ih"] = matrix(parts["below"][n - 1]) if n else embedding
         result[f"lstm.{n}.weight_hh"] = matrix(parts["recurrent"][n])
         result[f"lstm.{n}.bias"] = _cut_gates(parts["bias"][n], s).copy()
-    output = from_panels(parts["output"], s.logits, 2 * s.width)[: s.hidden, : s.vocabulary]
+    output = from_panels(parts["output"][0], s.logits, 2 * s.width)[: s.hidden, : s.vocabulary]
     result["linear.weight"] = np.ascontiguousarray(output.T)
-    result["linear.bias"] = parts["output_bias"][: s.vocabulary].copy()
+    result["linear.bias"] = parts["output_bias"][0, : s.vocabulary].copy()
     return result

@@ -88,15 +88,15 @@ def test_it_installs_and_first_departs_at_forward(tmp_path: Path) -> None:
     site.install(tmp_path / "mine")
     done = site.run("lstmbench", "check", "mine", *SMALL, "--json", cwd=tmp_path)
     assert done.returncode == 1, done.stderr
-    (answer,) = json.loads(done.stdout)
-    assert not answer["sound"] and not answer["failure"]
+    (answer,) = json.loads(done.stdout)["contenders"]
+    assert not answer["passed"] and answer["status"] == "failed"
     first = answer["first_difference"]
-    assert (first["fixture"], first["rung"], first["tensor"]) == ("odd", "forward", "logits")
-    verdicts = {rung["rung"]: rung["verdict"] for rung in answer["rungs"]}
-    assert verdicts["shapes"] == verdicts["parameters"] == "agrees"
-    assert verdicts["loss"] == verdicts["generate"] == "not claimed"
+    assert (first["case"], first["rung"], first["result"]["array"]) == ("odd", "forward", "logits")
+    outcomes = {rung["rung"]: rung["outcome"] for rung in answer["rungs"]}
+    assert outcomes["shapes"] == outcomes["parameters"] == "passed"
+    assert outcomes["loss"] == outcomes["generate"] == "not claimed"
     shown = site.run("lstmbench", "check", "mine", *SMALL, cwd=tmp_path).stdout
-    assert "mine leaves the float64 reference at odd/forward: logits" in " ".join(shown.split())
+    assert "mine differs from the float64 oracle at odd/forward: logits" in " ".join(shown.split())
     tested = site.run("pytest", "-p", "no:cacheprovider", "-rA", cwd=tmp_path / "mine").stdout
     assert "PASSED tests/test_backend.py::test_ladder[odd/parameters]" in tested
     assert "FAILED tests/test_backend.py::test_ladder[odd/forward] - " in tested
