@@ -19,7 +19,7 @@ from lstmbench.experiment.check import CheckResult, check
 from lstmbench.parity.known_failures import read as read_known_failures
 from lstmbench.parity.ladder import PLACES
 
-__all__ = ["PLACES", "CheckResult", "check", "judge", "ladder_tests", "read_known_failures"]
+__all__ = ["PLACES", "CheckResult", "assert_rung", "check", "ladder_tests", "read_known_failures"]
 
 
 def ladder_tests(
@@ -41,12 +41,12 @@ def ladder_tests(
 
     @pytest.mark.parametrize("place", [parameter(place) for place in PLACES])
     def test(place: str) -> None:
-        judge(name, place, **settings)
+        assert_rung(name, place, **settings)
 
     return test
 
 
-def judge(name: str, place: str, **settings: Any) -> None:
+def assert_rung(name: str, place: str, **settings: Any) -> None:
     """Pass, skip or fail the running pytest test by what a backend does at a place."""
     import pytest
 

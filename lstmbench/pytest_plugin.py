@@ -16,7 +16,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--lstmbench-known-failures",
         metavar="FILE",
-        help="Lines of fixture/rung, * for any, that are expected to fail; after a # why.",
+        help="Lines of case/rung, * for any, that are expected to fail; the reason after a #.",
     )
     group.addoption(
         "--lstmbench-dtype",
@@ -66,7 +66,7 @@ class RungItem(pytest.Item):
     def runtest(self) -> None:
         from lstmbench import conformance
 
-        conformance.judge(self.backend, self.name, dtype=self.dtype)
+        conformance.assert_rung(self.backend, self.name, dtype=self.dtype)
 
     def reportinfo(self) -> tuple[str, None, str]:
         return "lstmbench", None, f"{self.backend} {self.name}"

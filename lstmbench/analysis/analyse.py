@@ -10,7 +10,7 @@ import numpy as np
 from lstmbench.analysis import roofline
 from lstmbench.analysis.results import ContenderResult, RunResult
 from lstmbench.analysis.speed import Blocks
-from lstmbench.analysis.verdict import Evidence, judge
+from lstmbench.analysis.verdict import Evidence, verdict_on
 from lstmbench.interface.workloads import MAIN, PARTS, WORKLOADS
 from lstmbench.parity.cases import RUN
 from lstmbench.parity.known_failures import KnownFailures
@@ -140,7 +140,7 @@ def _contender_result(
         _add_roofline(result, settings, peaks)
     _add_training(result, records.of(contender, Epoch), records.of(contender, Trained))
     evidence: list[Evidence] = [*failures, *result.rungs, *result.checks]
-    result.verdict = judge(evidence, known.get(contender.backend), too_fast(result))
+    result.verdict = verdict_on(evidence, known.get(contender.backend), too_fast(result))
     return result
 
 

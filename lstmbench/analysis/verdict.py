@@ -37,7 +37,7 @@ class Verdict:
         return self.status in ("passed", "passed as approximate")
 
 
-def judge(
+def verdict_on(
     evidence: Iterable[Evidence],
     known: KnownFailures | None = None,
     too_fast: Iterable[str] = (),
@@ -84,7 +84,7 @@ class Ledger:
 
     def verdict(self, contender: Contender) -> Verdict:
         """Return the verdict on a contender so far."""
-        return judge(self._evidence[contender], self.known.get(contender.backend))
+        return verdict_on(self._evidence[contender], self.known.get(contender.backend))
 
 
 def _status(evidence: Iterable[Evidence]) -> Status:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from lstmbench.analysis.verdict import Verdict, first_difference, judge
+from lstmbench.analysis.verdict import Verdict, first_difference, verdict_on
 from lstmbench.execution import parity
 from lstmbench.execution.workers import WorkerFactory, WorkerFailed
 from lstmbench.experiment import planning
@@ -30,7 +30,7 @@ class CheckResult:
     @property
     def verdict(self) -> Verdict:
         """What is to be thought of the contender, with reasons."""
-        return judge([*self.rungs, *([self.failure] if self.failure else [])], self.known)
+        return verdict_on([*self.rungs, *([self.failure] if self.failure else [])], self.known)
 
     @property
     def first_difference(self) -> RungResult | None:

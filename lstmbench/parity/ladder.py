@@ -7,7 +7,7 @@ from lstmbench.interface import Options, Parameters
 from lstmbench.interface.errors import NotSupported, headline, out_of_memory
 from lstmbench.parity.cases import NAMES, Case
 from lstmbench.parity.climb import Climb, Make
-from lstmbench.parity.judge import Judge
+from lstmbench.parity.oracle_runs import OracleRuns
 from lstmbench.parity.rungs import RUNGS, Rung, rungs
 from lstmbench.parity.values import Comparison, Expected, Observation
 
@@ -49,9 +49,9 @@ def _observe(climb: Climb, rung: Rung) -> Observation:
 
 def expect(oracle: Make, options: Options, case: Case) -> Iterator[Expected]:
     """Yield what every backend must show in `options.dtype` on each rung of a case."""
-    judge = Judge(oracle, options, case)
+    runs = OracleRuns(oracle, options, case)
     for rung in rungs(case.name):
-        yield rung.expect(judge)
+        yield rung.expect(runs)
 
 
 def compare(expected: Expected, observed: Observation) -> Comparison:

@@ -15,7 +15,7 @@ from lstmbench import statistics
 from lstmbench.interface.errors import NotSupported
 from lstmbench.parity.climb import BATCHES, Climb
 from lstmbench.parity.comparing import INFINITE, Found, compare_arrays, worst, wrong_shape
-from lstmbench.parity.judge import Judge
+from lstmbench.parity.oracle_runs import OracleRuns
 from lstmbench.parity.tolerances import clipping_allowance, step_allowance
 from lstmbench.parity.values import Arrays, Comparison, Expected, Observation
 
@@ -41,14 +41,14 @@ class Rung(ABC):
     def observe(self, climb: Climb) -> Arrays:
         """Return the named arrays that are compared, of a backend that has just been loaded."""
 
-    def expect(self, judge: Judge) -> Expected:
+    def expect(self, runs: OracleRuns) -> Expected:
         """Return the oracle's arrays and the relative error that is allowed in each."""
-        exact, others = judge.observe(self.observe)
-        allowance = self.allowance(judge)
-        allowed = {n: t + allowance for n, t in judge.tolerances(exact, others).items()}
+        exact, others = runs.observe(self.observe)
+        allowance = self.allowance(runs)
+        allowed = {n: t + allowance for n, t in runs.tolerances(exact, others).items()}
         return Expected(name=self.name, arrays=exact, tolerances=allowed)
 
-    def allowance(self, judge: Judge) -> float:
+    def allowance(self, runs: OracleRuns) -> float:
         """Return what is allowed beyond what the oracle's variants show, as a relative error."""
         return 0.0
 
@@ -105,10 +105,10 @@ class Shapes(Rung):
         several = climb.backend.generate(inputs, GENERATED_DIGITS)
         return {"digits": several, "digit": climb.backend.generate(inputs, 1)}
 
-    def expect(self, judge: Judge) -> Expected:
+    def expect(self, runs: OracleRuns) -> Expected:
         arrays = {
-            name: array.astype(judge.options.dtype) if array.dtype.kind == "f" else array
-            for name, array in judge.observe_exact(self.observe).items()
+            name: array.astype(runs.options.dtype) if array.dtype.kind == "f" else array
+            for name, array in runs.observe_exact(self.observe).items()
         }
         return Expected(name=self.name, arrays=arrays, tolerances={})
 
@@ -206,15 +206,15 @@ class Clip(Rung):
         norm = np.sqrt(sum(float((move**2).sum()) for move in unclipped.values()))
         return {name: move / norm for name, move in climb.large_step(ACTIVE_CLIP).items()}
 
-    def allowance(self, judge: Judge) -> float:
-        return clipping_allowance(judge.gradients, judge.eps)
+    def allowance(self, runs: OracleRuns) -> float:
+        return clipping_allowance(runs.gradients, runs.eps)
 
 
 class AfterSteps(Rung):
     """A rung on which Adam has moved the parameters, with the case's own clip."""
 
-    def allowance(self, judge: Judge) -> float:
-        return step_allowance(judge.gradients, judge.exact.options.optimiser, judge.eps)
+    def allowance(self, runs: OracleRuns) -> float:
+        return step_allowance(runs.gradients, runs.exact.options.optimiser, runs.eps)
 
 
 class Steps(AfterSteps):
@@ -252,14 +252,14 @@ class Generate(Rung):
         calls = [climb.backend.generate(x, GENERATED_DIGITS) for x in prompts]
         return {"digits": np.concatenate(climb.stack(calls))}
 
-    def expect(self, judge: Judge) -> Expected:
-        arrays = judge.observe_exact(self.observe)
-        prompts = np.concatenate(judge.case.tokens(2)[..., :-1])
+    def expect(self, runs: OracleRuns) -> Expected:
+        arrays = runs.observe_exact(self.observe)
+        prompts = np.concatenate(runs.case.tokens(2)[..., :-1])
         return Expected(
             name=self.name,
             arrays=arrays,
-            tolerances={"digits": FORWARD.expect(judge).tolerances["logits"]},
-            margins={"digits": judge.greedy_margins(prompts, arrays["digits"])},
+            tolerances={"digits": FORWARD.expect(runs).tolerances["logits"]},
+            margins={"digits": runs.greedy_margins(prompts, arrays["digits"])},
         )
 
 
@@ -326,8 +326,8 @@ class Accuracy(Rung):
             shares.append((logits.argmax(-1) == test[:, 1:]).mean())
         return {"accuracy": np.array(shares)}
 
-    def expect(self, judge: Judge) -> Expected:
-        shares = judge.observe_exact(self.observe)
+    def expect(self, runs: OracleRuns) -> Expected:
+        shares = runs.observe_exact(self.observe)
         margin = float(shares["accuracy"].std(ddof=1))
         return Expected(name=self.name, arrays=shares, tolerances={"accuracy": margin})
 

@@ -17,7 +17,7 @@ from lstmbench.protocol import messages
 from lstmbench.protocol.messages import Open
 from lstmbench.protocol.observations import Block, Startup, Trained
 from lstmbench.worker import probe, timing, training
-from lstmbench.worker.verification import BlockJudge
+from lstmbench.worker.verification import BlockOracle
 
 COLD_ROUND = 0
 """The round whose inputs first calls and trials use; timed blocks of a launch draw others."""
@@ -50,9 +50,9 @@ class Session:
         return parameters.draw(self.settings.seed, self.settings.model, self.options.dtype)
 
     @cached_property
-    def block_judge(self) -> BlockJudge:
+    def block_oracle(self) -> BlockOracle:
         """What an oracle expects timed blocks by."""
-        return BlockJudge(self.make, self.options, self.initial)
+        return BlockOracle(self.make, self.options, self.initial)
 
     def answer(self, request: messages.Request) -> Iterator[Any]:
         """Yield the replies to one request, as they come."""
@@ -154,7 +154,7 @@ class Session:
         workload = WORKLOADS[request.workload]
         calls = max(0, max(request.calls) + 1 - timing.WARM_UP_CALLS)
         inputs = self._inputs(workload, request.launch, request.round, calls)
-        return self.block_judge.expect(workload, inputs, request.calls)
+        return self.block_oracle.expect(workload, inputs, request.calls)
 
     def _train(self) -> Iterator[Any]:
         self._load()

@@ -9,13 +9,13 @@ from lstmbench.interface import Backend, Options, Parameters
 from lstmbench.interface.workloads import Arrays, Workload, stack
 from lstmbench.parity import Expected
 from lstmbench.parity.climb import Make
-from lstmbench.parity.judge import greedy_logits
 from lstmbench.parity.mirrored import Mirrored
+from lstmbench.parity.oracle_runs import greedy_logits
 from lstmbench.parity.tolerances import margins, perturbed, tolerances
 from lstmbench.worker import timing
 
 
-class BlockJudge:
+class BlockOracle:
     """The oracle and the variants of it that tolerances of a timed block are made from.
 
     As in the parity ladder: the float64 oracle, the oracle that sums in another order in the

@@ -1,6 +1,6 @@
 import pytest
 
-from lstmbench.analysis.verdict import Evidence, Ledger, first_difference, judge
+from lstmbench.analysis.verdict import Evidence, Ledger, first_difference, verdict_on
 from lstmbench.parity import Comparison
 from lstmbench.parity.rungs import RUNGS
 from lstmbench.parity.values import Outcome
@@ -42,7 +42,7 @@ WHOLE: list[Evidence] = [rung(name) for name in RUNGS]
     ],
 )
 def test_the_status_follows_from_the_evidence(evidence: list[Evidence], status: str) -> None:
-    verdict = judge(evidence)
+    verdict = verdict_on(evidence)
     assert verdict.status == status
     assert verdict.passed == status.startswith("passed")
     assert bool(verdict.reasons) == (status == "failed")
@@ -50,7 +50,7 @@ def test_the_status_follows_from_the_evidence(evidence: list[Evidence], status: 
 
 def test_reasons_are_the_failure_the_lowest_rung_and_the_first_block_in_words() -> None:
     wrong = [check("forward", "failed"), check("train", "failed"), rung("step", "failed")]
-    verdict = judge([*wrong, rung("loss", "failed", case="wide"), FAILURE])
+    verdict = verdict_on([*wrong, rung("loss", "failed", case="wide"), FAILURE])
     assert verdict.reasons == (
         "hung in timing: no answer within 5 s",
         "differs from the float64 oracle at wide/loss: w: n, 3 × tolerance",
@@ -60,18 +60,18 @@ def test_reasons_are_the_failure_the_lowest_rung_and_the_first_block_in_words() 
 
 
 def test_too_fast_is_a_reason_to_fail() -> None:
-    verdict = judge(WHOLE, too_fast=["train is 2 times as fast as can be"])
+    verdict = verdict_on(WHOLE, too_fast=["train is 2 times as fast as can be"])
     assert not verdict.passed and verdict.reasons == ("train is 2 times as fast as can be",)
 
 
 def test_known_failures_are_excused_with_their_reason_and_no_others() -> None:
     known = {"odd/step": "another Adam", "odd/steps": "another Adam", "timed/train": "slow"}
     wrong = [rung("step", "failed"), rung("steps", "failed"), check("train", "failed")]
-    verdict = judge([*WHOLE, *wrong], known)
+    verdict = verdict_on([*WHOLE, *wrong], known)
     assert verdict.passed and verdict.reasons == ()
     assert verdict.excused == ("odd/step, odd/steps: another Adam", "timed/train: slow")
-    assert not judge([*WHOLE, *wrong, rung("clip", "failed")], known).passed
-    assert not judge([*WHOLE, rung("step", "failed", case="wide")], known).passed
+    assert not verdict_on([*WHOLE, *wrong, rung("clip", "failed")], known).passed
+    assert not verdict_on([*WHOLE, rung("step", "failed", case="wide")], known).passed
 
 
 def test_the_first_difference_is_the_lowest_rung_wherever_it_is() -> None:

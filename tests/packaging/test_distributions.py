@@ -89,7 +89,8 @@ def test_an_index_is_told_licence_author_and_addresses(wheel: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "folder", ["backends", "benchmarks", "docs", "examples", "lstmbench", "scripts", "tasks", "tests"]
+    "folder",
+    ["backends", "benchmarks", "docs", "examples", "lstmbench", "scripts", "tasks", "tests"],
 )
 def test_the_source_holds_what_the_tests_need(folder: str, in_source: set[str]) -> None:
     held = {name for name in in_source if name.startswith(f"{folder}/")}
@@ -141,7 +142,7 @@ OUTSIDE = """
 
 @pytest.mark.slow
 def test_types_are_seen_from_outside(wheel: Path, tmp_path: Path) -> None:
-    """mypy must find them as it finds a stranger's: in site-packages, with the sources out of sight."""
+    """mypy finds them as a stranger's: in site-packages, with the sources out of sight."""
     venv.create(tmp_path / "venv")
     paths = {"base": str(tmp_path / "venv"), "platbase": str(tmp_path / "venv")}
     site = Path(sysconfig.get_path("purelib", "venv", vars=paths))

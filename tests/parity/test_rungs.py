@@ -6,8 +6,8 @@ import pytest
 from lstmbench import Options, parity
 from lstmbench.parity import CASES, Arrays
 from lstmbench.parity.climb import Climb
-from lstmbench.parity.judge import Judge
 from lstmbench.parity.oracle import Oracle
+from lstmbench.parity.oracle_runs import OracleRuns
 from lstmbench.parity.rungs import LADDER, RUNGS, Rung
 
 
@@ -107,7 +107,7 @@ class Doubled(Rung):
 
 def test_a_made_up_rung_needs_its_class_alone() -> None:
     case = CASES["odd"]
-    expected = Doubled().expect(Judge(Oracle, Options(), case))
+    expected = Doubled().expect(OracleRuns(Oracle, Options(), case))
     climb = Climb(Oracle, Options(), case)
     good = Doubled().observe(climb)
     bad = {"logits": good["logits"] * 1.001}

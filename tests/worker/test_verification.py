@@ -12,7 +12,7 @@ from lstmbench.parity.comparing import compare_arrays
 from lstmbench.parity.oracle import Oracle
 from lstmbench.protocol.settings import Settings
 from lstmbench.worker import timing
-from lstmbench.worker.verification import BlockJudge, part
+from lstmbench.worker.verification import BlockOracle, part
 
 INITIAL = parameters.draw(0, ModelSpec(layers=2, hidden=6), "float32")
 SETTINGS = Settings(batch=3, seq_len=5)
@@ -30,7 +30,7 @@ def block(workload: Workload) -> tuple[np.ndarray, list[Arrays]]:
 def compared(workload: Workload, expected_of: list[int], shown: list[int]) -> parity.Comparison:
     """What comes of expecting some calls of a block and being shown others."""
     given, results = block(workload)
-    expected = BlockJudge(Oracle, Options(), INITIAL).expect(workload, given, expected_of)
+    expected = BlockOracle(Oracle, Options(), INITIAL).expect(workload, given, expected_of)
     return compare_arrays(expected, stack([results[n] for n in shown]))
 
 

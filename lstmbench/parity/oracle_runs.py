@@ -16,7 +16,7 @@ from lstmbench.parity.values import Arrays
 PERTURBATIONS = 3
 
 
-class Judge:
+class OracleRuns:
     """The oracle in float64 at a case, and what tolerances are made from.
 
     `options` are those of the contenders. The variants are the oracle that sums in another order,
