@@ -62,7 +62,7 @@ class Findings:
 
 @contextmanager
 def disturbance(wanted: bool) -> Iterator[None]:
-    """Another process that keeps the first core busy for as long as the context lasts."""
+    """Have another process keep the first core busy for as long as the context lasts."""
     if not wanted:
         yield
         return
@@ -110,7 +110,7 @@ def try_pytest_benchmark(found: Findings, folder: Path) -> None:
 
 
 def try_ours(result: SelfTestResult) -> list[Findings]:
-    """What A/A runs said: interleaved in fresh processes, and one process after the other."""
+    """Return what A/A runs said, interleaved in fresh processes and one after the other."""
     kinds = {
         "lstmbench": (result.paired, "95 % interval over launches excludes 1"),
         "blocks one after the other": (result.sequential, "Welch's 95 % interval excludes 1"),
@@ -122,7 +122,7 @@ def try_ours(result: SelfTestResult) -> list[Findings]:
 
 
 def block_overhead(settings: Settings) -> list[float]:
-    """Seconds that each of BLOCKS blocks took the runner beyond those inside the clock."""
+    """Return the seconds that each of BLOCKS blocks took beyond those inside the clock."""
     contender = Contender(backend="numpy")
     result = []
     with (

@@ -261,7 +261,7 @@ def plain(result: Result) -> dict[str, Any]:
 
 
 def _plain(estimates: dict[str, Any]) -> dict[str, dict[str, float | None]]:
-    """Estimates for JSON, which has no NaN: an interval over one launch has no ends."""
+    """Return estimates for JSON, which has no NaN: an interval over one launch has no ends."""
     return {
         workload: {k: finite(v) for k, v in estimate._asdict().items()}
         for workload, estimate in estimates.items()
@@ -269,7 +269,7 @@ def _plain(estimates: dict[str, Any]) -> dict[str, dict[str, float | None]]:
 
 
 def with_peers(registry: plugins.Registry) -> plugins.Registry:
-    """The registry with the peers in it; workers, processes of their own, will find them too."""
+    """Return the registry with the peers in it; workers, which are processes, find them too."""
     paths = [str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
     for one in PEERS:
@@ -278,7 +278,7 @@ def with_peers(registry: plugins.Registry) -> plugins.Registry:
 
 
 def shapes_of(given: dict[str, Any], sweep: bool) -> dict[str, dict[str, Any]]:
-    """Settings by the name of their shape: as given, or each of the sweep's changes to that."""
+    """Return settings by the name of their shape: as given, or each change of the sweep."""
     result = {}
     for change in SWEEP if sweep else SWEEP[:1]:
         words = (f"{name.replace('_', '-')} {value}" for name, value in change.items())

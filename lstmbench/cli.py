@@ -46,7 +46,7 @@ def commands() -> None:
 
 
 def _option_type(annotation: Any) -> tuple[Any, str]:
-    """click's type and the help text of a setting, from its annotation."""
+    """Return click's type and the help text of a setting, from its annotation."""
     base, *metas = typing.get_args(annotation)
     bounds: dict[str, Any] = {}
     text = ""
@@ -68,7 +68,7 @@ def _option_type(annotation: Any) -> tuple[Any, str]:
 
 
 def _settings_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """One option for each setting; those that are not given stay None."""
+    """Add one option for each setting; those that are not given stay None."""
     hints = typing.get_type_hints(Settings, include_extras=True)
     for field in reversed(msgspec.structs.fields(Settings)):
         kind, text = _option_type(hints[field.name])
@@ -135,7 +135,7 @@ def run_command(
 
 
 def _given(options: dict[str, Any]) -> dict[str, Any]:
-    """The settings that were given on the command line."""
+    """Return the settings that were given on the command line."""
     return {name: value for name, value in options.items() if value is not None}
 
 

@@ -23,7 +23,7 @@ class Estimate(NamedTuple):
 
 
 def mean(values: Sequence[float]) -> Estimate:
-    """Mean of independent values with Student's t interval (n - 1 degrees of freedom)."""
+    """Return the mean of independent values with Student's t interval (n - 1 degrees)."""
     array = np.asarray(values, float)
     centre = float(array.mean())
     if len(array) < 2:
@@ -33,17 +33,17 @@ def mean(values: Sequence[float]) -> Estimate:
 
 
 def geometric_mean(values: Sequence[float]) -> Estimate:
-    """Geometric mean of independent positive values; the t interval is of their logarithms."""
+    """Return the geometric mean of positive values; the t interval is of their logarithms."""
     return exponential(mean(np.log(values).tolist()))
 
 
 def exponential(logarithm: Estimate) -> Estimate:
-    """The estimate of a positive value from that of its logarithm."""
+    """Return the estimate of a positive value from that of its logarithm."""
     return Estimate(*(float(np.exp(v)) for v in logarithm))
 
 
 def over_launches(values: Mapping[tuple[int, int], float]) -> Estimate:
-    """Geometric mean of `launch_medians`, with its interval.
+    """Return the geometric mean of `launch_medians`, with its interval.
 
     What varies between processes and what varies within them are both in the launches' spread.
     """
@@ -51,7 +51,7 @@ def over_launches(values: Mapping[tuple[int, int], float]) -> Estimate:
 
 
 def launch_medians(values: Mapping[tuple[int, int], float]) -> list[float]:
-    """Median over the rounds of each launch, of positive values by (launch, round).
+    """Return the median over the rounds of each launch, of positive values by (launch, round).
 
     Launches are independent of each other, rounds of one are not.
     """
@@ -62,7 +62,7 @@ def launch_medians(values: Mapping[tuple[int, int], float]) -> list[float]:
 
 
 def ratio_of_means(x: Sequence[float], y: Sequence[float]) -> Estimate:
-    """Geometric mean of x over that of y, independent positive values; bounds NaN if too few."""
+    """Return the geometric mean of x over that of y, positive values; bounds NaN if too few."""
     difference = np.log(x), np.log(y)
     if min(len(x), len(y)) < 2:
         value = float(np.exp(difference[0].mean() - difference[1].mean()))
@@ -71,13 +71,13 @@ def ratio_of_means(x: Sequence[float], y: Sequence[float]) -> Estimate:
 
 
 def welch(x: np.ndarray, y: np.ndarray) -> Estimate:
-    """Difference of the means of x (n,) and y (m,), all values taken as independent."""
+    """Return the difference of the means of x (n,) and y (m,), all values taken as independent."""
     interval = scipy.stats.ttest_ind(x, y, equal_var=False).confidence_interval(CONFIDENCE)
     return Estimate(float(x.mean() - y.mean()), float(interval.low), float(interval.high))
 
 
 def proportion(hits: np.ndarray) -> Estimate:
-    """Share of hits in `hits` (n, k), n independent sequences of k dependent tokens each.
+    """Return the share of hits (n, k) of n independent sequences of k dependent tokens each.
 
     Wilson's interval at the effective number of tokens, n k over the design effect: tokens of one
     sequence stand or fall together, and the share is too close to 1 for a symmetric interval.
@@ -92,6 +92,6 @@ def proportion(hits: np.ndarray) -> Estimate:
 
 
 def share_of(successes: int, trials: int) -> Estimate:
-    """Share of successes in independent trials, with Wilson's interval."""
+    """Return the share of successes in independent trials, with Wilson's interval."""
     interval = scipy.stats.binomtest(successes, trials).proportion_ci(CONFIDENCE, method="wilson")
     return Estimate(successes / trials, float(interval.low), float(interval.high))

@@ -121,7 +121,7 @@ class JaxBackend(Backend):
         return Staged(self._put(tokens), self._split(tokens, count, 0) if count > 1 else ())
 
     def _split(self, array: np.ndarray, count: int, axis: int) -> tuple[jax.Array, ...]:
-        """`count` parts of the rows along `axis`, one on each device."""
+        """Return `count` parts of the rows along `axis`, one on each device."""
         return tuple(map(self._put, np.array_split(array, count, axis), self._devices))
 
     def forward(self, inputs: Staged, state: State | None = None) -> tuple[Any, State]:
@@ -168,11 +168,11 @@ class JaxBackend(Backend):
             array.block_until_ready()
 
     def _shares(self, inputs: Staged) -> bool:
-        """Whether the batch is shared out among devices."""
+        """Return whether the batch is shared out among devices."""
         return bool(inputs.parts) and self._shapes["linear.weight"][1] <= MOST_HIDDEN
 
     def _share(self, state: Any, count: int) -> tuple[jax.Array, ...]:
-        """A state (L, B, H) in `count` parts, one on each device."""
+        """Return a state (L, B, H) in `count` parts, one on each device."""
         if isinstance(state, Shared):
             return state.parts
         return self._split(self.fetch(state), count, 1)
@@ -180,7 +180,7 @@ class JaxBackend(Backend):
     def _on_devices(
         self, function: Callable[..., Any], *arrays: Sequence[jax.Array], **static: Any
     ) -> list[Any]:
-        """What `function` makes of the parameters and of each device's part of `arrays`, there."""
+        """Call `function` on each device, with its part of `arrays`, and return what comes."""
         results = []
         for device, *given in zip(self._devices, *arrays, strict=False):
             if device not in self._copies:
@@ -191,7 +191,7 @@ class JaxBackend(Backend):
         return results
 
     def _slopes(self, inputs: Staged, targets: Staged, free_running: bool) -> list[jax.Array]:
-        """Each device's share of loss and gradients, brought to the first device.
+        """Return each device's share of loss and gradients, brought to the first device.
 
         Not by a collective: its executables wait for each other, in a pool of few threads, where
         they have been seen to wait for ever.
@@ -206,7 +206,7 @@ class JaxBackend(Backend):
         )
 
     def _run(self, function: Callable[..., Any], *arrays: Any, **static: Any) -> Any:
-        """`function` of the parameters and `arrays`."""
+        """Call `function` with the parameters and `arrays`."""
         parameters = self._training.parameters
         executable = self._executable(function, parameters, *arrays, **static)
         self._latest = executable(parameters, *arrays)
@@ -231,7 +231,7 @@ class JaxBackend(Backend):
         donate: bool = False,
         **static: Any,
     ) -> jax.stages.Compiled:
-        """`function`, its `static` arguments fixed, compiled for these shapes and device, once.
+        """Return `function`, its `static` arguments fixed, compiled for these shapes, once.
 
         The shapes in `first` are the loaded parameters', for which all were compiled. Donated, its
         memory is used again for the results.

@@ -64,12 +64,12 @@ class LayerState(NamedTuple):
 
 
 def transpose_weights(arrays: Arrays) -> Arrays:
-    """From the canonical layout of the LSTM's matrices to that used here, or back."""
+    """Turn the canonical layout of the LSTM's matrices into that used here, or back."""
     return {name: a.T if name.startswith("lstm.") else a for name, a in arrays.items()}
 
 
 def layers_of(parameters: Arrays) -> list[Layer]:
-    """The weights of each layer, bottom first."""
+    """Return the weights of each layer, bottom first."""
     return [
         Layer(*(parameters[f"lstm.{n}.{part}"] for part in Layer._fields))
         for n in range(ModelSpec.of(parameters).layers)
@@ -77,25 +77,25 @@ def layers_of(parameters: Arrays) -> list[Layer]:
 
 
 def zero_state(parameters: Arrays, batch: int) -> list[LayerState]:
-    """The state of each layer before the first step."""
+    """Return the state of each layer before the first step."""
     output = parameters["linear.weight"]
     zeros = jnp.zeros((batch, output.shape[1]), output.dtype)
     return [LayerState(zeros, zeros) for _ in layers_of(parameters)]
 
 
 def one_hot(parameters: Arrays, digits: jax.Array) -> jax.Array:
-    """Digits (...) as unit vectors (..., V)."""
+    """Return the digits (...) as unit vectors (..., V)."""
     output = parameters["linear.weight"]
     return jax.nn.one_hot(digits, output.shape[0], dtype=output.dtype)
 
 
 def output_layer(parameters: Arrays, hidden: jax.Array) -> jax.Array:
-    """Logits (..., V) from h of the top layer (..., H)."""
+    """Return the logits (..., V) from h of the top layer (..., H)."""
     return hidden @ parameters["linear.weight"].T + parameters["linear.bias"]
 
 
 def cell_step(z: jax.Array, cell: jax.Array) -> tuple[Gates, LayerState]:
-    """One step from z_t (B, 4H) and c_{t-1} (B, H): the gates, and h_t with c_t."""
+    """Make one step from z_t (B, 4H) and c_{t-1} (B, H): return the gates, and h_t with c_t."""
     z_i, z_f, z_g, z_o = jnp.split(z, 4, axis=-1)
     gates = Gates(jax.nn.sigmoid(z_i), jax.nn.sigmoid(z_f), jnp.tanh(z_g), jax.nn.sigmoid(z_o))
     cell = gates.f * cell + gates.i * gates.g
@@ -103,13 +103,13 @@ def cell_step(z: jax.Array, cell: jax.Array) -> tuple[Gates, LayerState]:
 
 
 def project(layer: Layer, x: jax.Array) -> jax.Array:
-    """x W_ih + b (..., 4H) of h (..., H) or of digits (...), each of which picks a row of W_ih."""
+    """Return x W_ih + b (..., 4H) of h (..., H), or of digits (...), which pick rows of W_ih."""
     digits = jnp.issubdtype(x.dtype, jnp.integer)
     return (layer.weight_ih[x] if digits else x @ layer.weight_ih) + layer.bias
 
 
 def run_layer(layer: Layer, inputs: jax.Array, state: LayerState) -> Trace:
-    """All T steps of one layer over h (T, B, H) of the layer below, or over digits (T, B)."""
+    """Run all T steps of one layer over h (T, B, H) of the layer below, or over digits (T, B)."""
     size = inputs.shape[0] * inputs.shape[1] * layer.bias.nbytes
     # All of h is known, so its product may be one, outside the loop.
     hoisted = inputs.ndim == 3 and size <= MOST_PROJECTED
@@ -124,7 +124,7 @@ def run_layer(layer: Layer, inputs: jax.Array, state: LayerState) -> Trace:
 
 
 def run(parameters: Arrays, tokens: jax.Array, states: list[LayerState]) -> list[Trace]:
-    """All T steps over `tokens` (T, B), one layer after the other."""
+    """Run all T steps over `tokens` (T, B), one layer after the other."""
     x = tokens
     traces = []
     for layer, state in zip(layers_of(parameters), states, strict=True):
@@ -136,7 +136,7 @@ def run(parameters: Arrays, tokens: jax.Array, states: list[LayerState]) -> list
 def step_layers(
     parameters: Arrays, digits: jax.Array, states: list[LayerState]
 ) -> tuple[jax.Array, list[LayerState], list[Trace]]:
-    """One step of every layer from `digits` (B,): the argmax (B,), the states and the traces."""
+    """Make one step of every layer from `digits` (B,): return argmax (B,), states and traces."""
     x = digits
     after, traces = [], []
     for layer, state in zip(layers_of(parameters), states, strict=True):
@@ -148,12 +148,12 @@ def step_layers(
 
 
 def best(parameters: Arrays, hidden: jax.Array, dtype: jnp.dtype) -> jax.Array:
-    """The likeliest digit (B,) after h of the top layer (B, H)."""
+    """Return the likeliest digit (B,) after h of the top layer (B, H)."""
     return jnp.argmax(output_layer(parameters, hidden), axis=-1).astype(dtype)
 
 
 def run_free(parameters: Arrays, first: jax.Array, length: int) -> list[Trace]:
-    """`length` steps from `first` (B,), each further input being the argmax of the last step."""
+    """Make `length` steps from `first` (B,), each further input being the argmax of the last."""
 
     def step(
         carry: tuple[jax.Array, list[LayerState]], nothing: None
@@ -170,7 +170,7 @@ def run_free(parameters: Arrays, first: jax.Array, length: int) -> list[Trace]:
 def forward(
     parameters: Arrays, inputs: jax.Array, *state: jax.Array
 ) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-    """Logits (B, T, V) and the last (h, c), each (L, B, H), from `state` (h, c) or from zero."""
+    """Return logits (B, T, V) and the last (h, c), each (L, B, H), from `state` or from zero."""
     if state:
         states = [LayerState(h, c) for h, c in zip(*state, strict=True)]
     else:
@@ -183,7 +183,7 @@ def forward(
 
 
 def generate(parameters: Arrays, prompts: jax.Array, steps: int) -> jax.Array:
-    """Greedy digits (B, steps) that follow the prompts (B, P), in one loop on the device."""
+    """Return greedy digits (B, steps) after the prompts (B, P), in one loop on the device."""
     traces = run(parameters, prompts.T, zero_state(parameters, len(prompts)))
     first = best(parameters, traces[-1].hidden[-1], prompts.dtype)
     states = [LayerState(trace.hidden[-1], trace.cell[-1]) for trace in traces]
@@ -201,7 +201,7 @@ def generate(parameters: Arrays, prompts: jax.Array, steps: int) -> jax.Array:
 def loss_and_gradients(
     parameters: Arrays, inputs: jax.Array, targets: jax.Array, free_running: bool = False
 ) -> tuple[jax.Array, Arrays]:
-    """Mean cross-entropy (nats) of `targets` (B, T) and its gradients, laid out as parameters."""
+    """Return mean cross-entropy (nats) of `targets` (B, T), and its gradients in our layout."""
     batch, length = inputs.shape
     if free_running:
         traces = run_free(parameters, inputs[:, 0], length)
@@ -213,7 +213,7 @@ def loss_and_gradients(
 def canonical_loss_and_gradients(
     parameters: Arrays, inputs: jax.Array, targets: jax.Array
 ) -> tuple[jax.Array, Arrays]:
-    """`loss_and_gradients`, with the gradients in the canonical layout."""
+    """Return what `loss_and_gradients` does, with the gradients in the canonical layout."""
     loss, gradients = loss_and_gradients(parameters, inputs, targets)
     return loss, transpose_weights(gradients)
 
@@ -221,7 +221,7 @@ def canonical_loss_and_gradients(
 def backward(
     parameters: Arrays, traces: list[Trace], targets: jax.Array
 ) -> tuple[jax.Array, Arrays]:
-    """Loss and gradients after a pass from a zero state, for `targets` (T, B)."""
+    """Return the loss and gradients after a pass from a zero state, for `targets` (T, B)."""
     top = traces[-1].hidden
     loss, d_logits = cross_entropy(output_layer(parameters, top), one_hot(parameters, targets))
     gradients = {
@@ -244,7 +244,7 @@ def backward(
 
 
 def backward_through_time(layer: Layer, trace: Trace, d_hidden: jax.Array) -> jax.Array:
-    """d loss / d z (T, B, 4H) from what reaches h (T, B, H) from above the layer."""
+    """Return d loss / d z (T, B, 4H) from what reaches h (T, B, H) from above the layer."""
 
     def step(
         carry: LayerState, x: tuple[jax.Array, Gates, jax.Array, jax.Array]
@@ -273,12 +273,12 @@ def backward_through_time(layer: Layer, trace: Trace, d_hidden: jax.Array) -> ja
 
 
 def sum_of_products(left: jax.Array, right: jax.Array) -> jax.Array:
-    """Sum over T and B of the outer products of left (T, B, M) and right (T, B, N): (M, N)."""
+    """Sum the outer products of left (T, B, M) and right (T, B, N) over T and B: (M, N)."""
     return left.reshape(-1, left.shape[-1]).T @ right.reshape(-1, right.shape[-1])
 
 
 def cross_entropy(logits: jax.Array, wanted: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Mean of -log softmax(logits) at `wanted` (T, B, V), one-hot, and its gradient by logits."""
+    """Return the mean of -log softmax(logits) at `wanted` (T, B, V), one-hot, and its gradient."""
     count = wanted.shape[0] * wanted.shape[1]
     log_probability = jax.nn.log_softmax(logits)
     loss = -jnp.sum(wanted * log_probability) / count

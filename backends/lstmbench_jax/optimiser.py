@@ -19,7 +19,7 @@ class AdamState(NamedTuple):
 
 
 def initial_state(parameters: Arrays) -> AdamState:
-    """The state before the first step. No two arrays share memory: all of it is donated."""
+    """Return the state before the first step. No two arrays share memory: all of it is donated."""
     mean = {name: jnp.zeros_like(array) for name, array in parameters.items()}
     square = {name: jnp.zeros_like(array) for name, array in parameters.items()}
     return AdamState(mean, square, jnp.zeros((), jnp.int32))
@@ -48,12 +48,12 @@ def adam_step(
 
 
 def clip_scale(gradients: Arrays, clip_norm: float) -> jax.Array:
-    """The factor that brings the L2 norm of all gradients together down to `clip_norm`."""
+    """Return the factor that brings the L2 norm of all gradients together down to `clip_norm`."""
     norm = jnp.sqrt(jnp.stack([jnp.vdot(g, g) for g in gradients.values()]).sum())
     return jnp.where(norm > clip_norm, clip_norm / norm, 1)
 
 
 def bias_correction(beta: float, steps: jax.Array, dtype: jnp.dtype) -> jax.Array:
-    """1 - beta^steps; expm1 spares float32 the cancellation of a beta close to 1."""
+    """Return 1 - beta^steps; expm1 spares float32 the cancellation of a beta close to 1."""
     logarithm = math.log(beta) if beta else -math.inf
     return -jnp.expm1(logarithm * steps.astype(dtype))

@@ -21,7 +21,7 @@ class Training(NamedTuple):
 def step(
     training: Training, inputs: jax.Array, targets: jax.Array, free_running: bool, options: Options
 ) -> tuple[jax.Array, Training]:
-    """Loss (nats) of the batch and what one clipped step of Adam makes of `training`."""
+    """Return the loss (nats) of the batch and what one clipped step of Adam makes of `training`."""
     parameters, adam = training
     loss, gradients = model.loss_and_gradients(parameters, inputs, targets, free_running)
     return loss, Training(*adam_step(parameters, gradients, adam, options))
@@ -34,7 +34,7 @@ def slope(
     free_running: bool,
     batch: int,
 ) -> jax.Array:
-    """Gradients and loss of some rows as one vector (n + 1,), times their share of the batch."""
+    """Return gradients and loss of some rows as one vector (n + 1,), times their share of all."""
     loss, gradients = model.loss_and_gradients(parameters, inputs, targets, free_running)
     return len(inputs) / batch * ravel_pytree((gradients, loss))[0]
 
@@ -42,7 +42,7 @@ def slope(
 def loss_and_gradients(
     parameters: model.Arrays, slopes: Sequence[jax.Array]
 ) -> tuple[jax.Array, model.Arrays]:
-    """Of the whole batch, from the slopes of all rows; `parameters` only lend their shapes."""
+    """Return those of the whole batch, from all rows' slopes; `parameters` only lend shapes."""
     _, unravel = ravel_pytree((parameters, slopes[0][0]))
     gradients, loss = unravel(sum(slopes[1:], slopes[0]))
     return loss, gradients
@@ -51,13 +51,13 @@ def loss_and_gradients(
 def canonical_gradients(
     parameters: model.Arrays, *slopes: jax.Array
 ) -> tuple[jax.Array, model.Arrays]:
-    """`loss_and_gradients` with the gradients in the canonical layout."""
+    """Return what `loss_and_gradients` does, with the gradients in the canonical layout."""
     loss, gradients = loss_and_gradients(parameters, slopes)
     return loss, model.transpose_weights(gradients)
 
 
 def update(training: Training, *slopes: jax.Array, options: Options) -> tuple[jax.Array, Training]:
-    """`step`, from the slopes of all rows."""
+    """Make the training step of `step`, from the slopes of all rows."""
     parameters, adam = training
     loss, gradients = loss_and_gradients(parameters, slopes)
     return loss, Training(*adam_step(parameters, gradients, adam, options))

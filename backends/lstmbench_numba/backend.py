@@ -58,7 +58,7 @@ class NumbaBackend(Backend):
         return weights.canonical(self._flat, self._sizes)
 
     def _memory(self, batch: int, length: int) -> tuple[Memory, dict[str, np.ndarray]]:
-        """The kernels' memory at (B, T), and views of the parts of its numbers."""
+        """Return the kernels' memory at (B, T), and views of the parts of its numbers."""
         key = batch, length
         if key not in self._memories:
             layout = workspace_layout(self._sizes, batch, length, self._threads)

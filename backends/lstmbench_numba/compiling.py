@@ -16,7 +16,7 @@ from numba.extending import intrinsic
 
 
 def _digest(folder: Path) -> str:
-    """The hash of all sources in a folder."""
+    """Return the hash of all sources in a folder."""
     sources = b"".join(path.read_bytes() for path in sorted(folder.glob("*.py")))
     return hashlib.sha256(sources).hexdigest()
 

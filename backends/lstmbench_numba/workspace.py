@@ -100,7 +100,7 @@ def workspace_in(m: Memory, s: Sizes) -> Workspace:
 
 @compiled
 def _next(grid: Grid, shape: Any, following: Any) -> Grid:
-    """The grid of shape `following` after one of `shape`."""
+    """Return the grid of shape `following` after one of `shape`."""
     return next_grid(grid, shape[0], following[1], following[2], following[3])
 
 

@@ -1,1 +1,1 @@
-"""The readable reference, in NumPy."""
+"""The model in NumPy: hand-written backpropagation through time, without allocation."""

@@ -91,7 +91,7 @@ class Network:
             layer.cell[0] = 0 if cell is None else cell[n]
 
     def state(self) -> tuple[np.ndarray, np.ndarray]:
-        """(h, c) after the last step, each (L, B, H), copied."""
+        """Return (h, c) after the last step, each (L, B, H), copied."""
         return (
             np.stack([layer.hidden[-1] for layer in self.layers]),
             np.stack([layer.cell[-1] for layer in self.layers]),
@@ -138,7 +138,7 @@ class Network:
         np.put_along_axis(one_hot, self.tokens[t][..., None], 1, -1)
 
     def _input_product(self, n: int, steps: slice) -> None:
-        """gates = x W_ih^T + b for several steps in one product."""
+        """Write x W_ih^T + b into the gates of several steps, in one product."""
         layer = self.layers[n]
         x = self.layers[n - 1].hidden[1:][steps] if n else self.one_hot[steps]
         gates = layer.gates[steps]
@@ -168,7 +168,7 @@ class Network:
         logits += self.parameters["linear.bias"]
 
     def loss_and_gradients(self, targets: np.ndarray, gradients: Parameters) -> float:
-        """After a forward pass: mean cross-entropy (nats) of `targets` (T, B) and its gradients.
+        """Return mean cross-entropy (nats) of `targets` (T, B), after a forward pass.
 
         Writes into `gradients`, arrays shaped like the parameters. Uses up the logits.
         """
@@ -184,7 +184,7 @@ class Network:
         return loss
 
     def _backward(self, n: int, gradients: Parameters) -> None:
-        """From d loss / d h of layer n, in `d_hidden`, to its weights and the layer below."""
+        """Compute layer n's gradients and d loss / d h of the layer below, from `d_hidden`."""
         layer, d_gates = self.layers[n], self.d_gates
         self.d_cell[...] = 0
         for t in reversed(range(len(d_gates))):
@@ -205,7 +205,7 @@ class Network:
             np.matmul(rows, layer.weight_ih, out=self.d_hidden.reshape(len(rows), -1))
 
     def _cell_backward(self, layer: Layer, t: int) -> None:
-        """From d loss / d (h_t, c_t) to the gates' inputs, `d_gates[t]`, and d c_{t-1}."""
+        """Compute d loss / d z, in `d_gates[t]`, and d c_{t-1}, from d loss / d (h_t, c_t)."""
         h = self.hidden_size
         gates, d_gates, product = layer.gates[t], self.d_gates[t], self.product
         i, f, g, o = (gates[:, k * h : (k + 1) * h] for k in range(4))
@@ -229,7 +229,7 @@ class Network:
 
 
 def cross_entropy(logits: np.ndarray, targets: np.ndarray) -> tuple[float, np.ndarray]:
-    """Mean of -log softmax(logits)[target] over (T, B), and its gradient, written over logits."""
+    """Return the mean of -log softmax(logits)[target], and its gradient, written over logits."""
     targets = targets[..., None]
     logits -= logits.max(-1, keepdims=True)
     chosen = np.take_along_axis(logits, targets, -1)

@@ -10,6 +10,6 @@ def lstmbench_backends() -> list[BackendInfo]:
             name="numpy",
             factory="lstmbench_numpy.backend:NumpyBackend",
             requires=("numpy",),
-            summary="readable reference: hand-written backpropagation through time",
+            summary="hand-written backpropagation through time, in place",
         )
     ]

@@ -134,5 +134,5 @@ class TorchBackend(Backend):
 
 
 def eagerly(function: Function, *tensors: Tensor, **options: int) -> tuple[Tensor, ...]:
-    """`function` of the tensors, as `Graphs` calls it."""
+    """Turn `function` into one of tensors alone, as `Graphs` calls it."""
     return function(*tensors, **options)

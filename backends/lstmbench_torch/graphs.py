@@ -35,7 +35,7 @@ class Graphs:
     def __call__(
         self, function: Function, *arguments: Tensor, **options: int
     ) -> tuple[Tensor, ...]:
-        """`function` of the arguments, which returns tensors that nothing will overwrite."""
+        """Call `function`; what it returns are tensors that nothing will overwrite."""
         key = function, *options.items(), *(x.shape for x in arguments)
         if key not in self._captured:
             results = self._call(function, *arguments, **options)
@@ -48,7 +48,7 @@ class Graphs:
         return tuple(x.clone() for x in results)
 
     def _call(self, function: Function, *arguments: Tensor, **options: int) -> tuple[Tensor, ...]:
-        """The call itself, which also loads and sets up all that may not be while capturing."""
+        """Make the call itself, which also sets up all that may not be set up while capturing."""
         self._stream.wait_stream(cuda.current_stream())
         with cuda.stream(self._stream):
             results = function(*arguments, **options)

@@ -26,7 +26,7 @@ class Network(nn.Module):
         return self.lstm.get_parameter(f"{kind}_l{layer}")
 
     def canonical(self) -> dict[str, nn.Parameter]:
-        """The trainable parameters by canonical name, in canonical order."""
+        """Return the trainable parameters by canonical name, in canonical order."""
         result: dict[str, nn.Parameter] = {}
         for layer in range(self.lstm.num_layers):
             result[f"lstm.{layer}.weight_ih"] = self._of_layer("weight_ih", layer)
@@ -45,7 +45,7 @@ class Network(nn.Module):
     def forward(
         self, tokens: Tensor, state: tuple[Tensor, Tensor] | None = None
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """Logits (T, B, V) and the last state (h, c), each (L, B, H), of tokens (T, B)."""
+        """Return logits (T, B, V) and the last state (h, c), each (L, B, H), of tokens (T, B)."""
         hidden, last = self.lstm(self.one_hot[tokens], state)
         return self.linear(hidden), last
 

@@ -32,7 +32,7 @@ class Adam:
         self.reset()
 
     def state(self) -> list[Tensor]:
-        """Moments and numbers of steps."""
+        """Return the moments and numbers of steps."""
         return [tensor for of_one in self.adam.state.values() for tensor in of_one.values()]
 
     def reset(self) -> None:

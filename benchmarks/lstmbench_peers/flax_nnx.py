@@ -76,7 +76,7 @@ class PlainFlax(Backend):
         self.fresh = jax.tree.map(jax.numpy.copy, nnx.state(self.optimizer))
 
     def variables(self) -> dict[str, Any]:
-        """Flax's variables by canonical name; each is the transpose of the canonical array."""
+        """Return flax's variables by canonical name; each is the canonical array's transpose."""
         result = {}
         for n, layer in enumerate(self.network.layers):
             result[f"lstm.{n}.weight_ih"] = layer.cell.dense_i.kernel

@@ -12,7 +12,7 @@ ORDER = [0, 3, 1, 2]  # of our gates i, f, g, o in ONNX's i, o, f, c
 
 
 def graph(parameters: Parameters) -> ModelProto:
-    """Digits (B, T) and state (h, c), each (L, B, H), to logits (B, T, V) and the state after."""
+    """Return the graph from digits (B, T) and (h, c), each (L, B, H), to logits and state after."""
     model = ModelSpec.of(parameters)
     vocabulary, hidden, layers = model.vocabulary, model.hidden, range(model.layers)
     output = parameters["linear.weight"]

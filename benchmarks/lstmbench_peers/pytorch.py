@@ -92,7 +92,7 @@ class PlainTorch(Backend):
 
 
 def _torch_name(name: str) -> str:
-    """nn.LSTM's name of a canonical parameter: lstm.0.weight_ih is lstm.weight_ih_l0."""
+    """Return nn.LSTM's name of a canonical parameter: lstm.0.weight_ih is lstm.weight_ih_l0."""
     if not name.startswith("lstm."):
         return name
     _, layer, part = name.split(".")

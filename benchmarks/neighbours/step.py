@@ -8,7 +8,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy is loaded
 
 
 def make_step() -> Callable[[], object]:
-    """A function that takes one training step, with inputs from a ring of fresh batches."""
+    """Return a function that takes one training step, with inputs from a ring of fresh batches."""
     import numpy as np
     from lstmbench_numpy.backend import NumpyBackend
 

@@ -111,7 +111,7 @@ def _complete(header: Header, records: _Records) -> bool:
 
 
 def _blocks(blocks: list[Block]) -> dict[str, Blocks]:
-    """One contender's blocks by workload."""
+    """Return one contender's blocks by workload."""
     by_workload = defaultdict(list)
     for block in blocks:
         by_workload[block.workload].append(block)
@@ -152,7 +152,7 @@ def too_fast(result: ContenderResult) -> list[str]:
 
 
 def _baseline(settings: Settings, results: list[ContenderResult]) -> ContenderResult | None:
-    """The first contender of the baseline's backend, if it passed."""
+    """Return the first contender of the baseline's backend, if it passed."""
     named = [one for one in results if one.contender.backend == settings.baseline]
     return named[0] if named and named[0].verdict.passed else None
 
@@ -244,7 +244,7 @@ def _add_training(result: ContenderResult, epochs: list[Epoch], trained: list[Tr
 
 
 def _to_target(epochs: list[Epoch]) -> float | None:
-    """Seconds of training steps up to the end of the first epoch at the target accuracy."""
+    """Return seconds of training steps up to the end of the first epoch at the target accuracy."""
     total = 0.0
     for epoch in epochs:
         total += epoch.seconds

@@ -62,7 +62,7 @@ def verdict_on(
 
 
 def _excused(places: Iterable[str], known: KnownFailures) -> tuple[str, ...]:
-    """The known places, put together by their reason."""
+    """Return the known places, put together by their reason."""
     by_reason = defaultdict(list)
     for where in places:
         if where in known:
@@ -88,7 +88,7 @@ class Ledger:
 
 
 def _status(evidence: Iterable[Evidence]) -> Status:
-    """The status of a contender of which nothing is wrong."""
+    """Return the status of a contender of which nothing is wrong."""
     results = [one for one in evidence if isinstance(one, RungResult)]
     outcomes = {one.result.outcome for one in evidence if not isinstance(one, Failure)}
     if not results:
@@ -99,7 +99,7 @@ def _status(evidence: Iterable[Evidence]) -> Status:
 
 
 def _differences(failed: list[RungResult | BlockCheck]) -> Iterator[str]:
-    """The first difference of the ladder and the first inside the clock, in words."""
+    """Yield the first difference of the ladder and the first inside the clock, in words."""
     if first := first_difference(failed):
         yield rung_in_words(first)
     checks = [one for one in failed if isinstance(one, BlockCheck)]

@@ -82,7 +82,7 @@ class Worker:
             raise self._ended() from None
 
     def _receive(self) -> Any:
-        """The next answer, asleep until it comes; a worker silent for `timeout` is killed."""
+        """Wait, asleep, for the next answer; a worker that is silent for `timeout` is killed."""
         data = wire.receive(self._reader(time.monotonic() + self.timeout))
         if data is None:
             raise self._ended()
@@ -112,7 +112,7 @@ class Worker:
         return read
 
     def _ended(self) -> WorkerFailed:
-        """How a worker that closed its pipe came to its end."""
+        """Return how a worker that closed its pipe came to its end."""
         try:
             status = self._process.wait(EXIT_SECONDS)
         except subprocess.TimeoutExpired:

@@ -47,7 +47,7 @@ def plan(settings: Settings, registry: Registry) -> folders.Header:
 
 
 def _backends(settings: Settings, registry: Registry) -> tuple[list[str], dict[str, str]]:
-    """Names to run, and why others of "all" cannot be."""
+    """Return the names to run, and why others of "all" cannot be."""
     everything = ALL in settings.backend
     names = list(registry.backends) if everything else list(dict.fromkeys(settings.backend))
     skipped = {name: reason for name in names if (reason := _unusable(name, settings, registry))}
@@ -64,7 +64,7 @@ def _backends(settings: Settings, registry: Registry) -> tuple[list[str], dict[s
 
 
 def _unusable(name: str, settings: Settings, registry: Registry) -> str:
-    """Why a backend cannot be used, or empty; UsageError if there is none of that name."""
+    """Return why a backend cannot be used, or empty; UsageError if there is none of that name."""
     backends = registry.backends
     if reason := backends.conflict(name):
         return reason
@@ -75,7 +75,7 @@ def _unusable(name: str, settings: Settings, registry: Registry) -> str:
 
 
 def _devices(info: BackendInfo, settings: Settings, registry: Registry) -> list[str]:
-    """The devices of one backend among those that were asked for."""
+    """Return the devices of one backend among those that were asked for."""
     kinds = {kind for one in registry.backends.infos() for kind in one.devices}
     result = []
     for device in settings.device:
@@ -91,7 +91,7 @@ def _devices(info: BackendInfo, settings: Settings, registry: Registry) -> list[
 
 
 def _best_device(info: BackendInfo, settings: Settings, registry: Registry) -> str:
-    """What the backend itself finds here; it need not be asked where there is only a CPU."""
+    """Return what the backend itself finds here; it need not be asked where there is only a CPU."""
     if not set(info.devices) - {"cpu"} or not gpu.has_cuda():
         return "cpu"
     try:

@@ -148,7 +148,7 @@ class Runner:
         progress.finish()
 
     def _pairs(self) -> list[tuple[Contender, Contender]]:
-        """The baseline with each other contender."""
+        """Return the baseline with each other contender."""
         named = [one for one in self.contenders if one.backend == self.settings.baseline]
         return [(named[0], one) for one in self.contenders if named and one != named[0]]
 
@@ -168,6 +168,6 @@ class Runner:
         progress.finish()
 
     def _trains(self, contender: Contender) -> bool:
-        """Whether a backend claims training, and the forward pass by which it is judged."""
+        """Return whether a backend claims training, and the forward pass to evaluate it by."""
         started = (s for s in self.of(Startup) if s.contender == contender)
         return {"train", "forward"} <= {name for startup in started for name in startup.calls}

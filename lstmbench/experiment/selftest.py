@@ -116,7 +116,7 @@ class _Experiment:
 
 
 def _ratio(records: Sequence[Record], pair: Pair) -> Estimate:
-    """The speed of the second over the first, estimated as in a run."""
+    """Return the speed of the second over the first, estimated as in a run."""
     base, other = (Blocks.of(_blocks(records, contender)) for contender in pair)
     ratio = other.speed_over(base)
     assert ratio is not None

@@ -13,7 +13,7 @@ GOVERNOR = "/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"
 
 
 def versions(distributions: Iterable[str]) -> dict[str, str]:
-    """Installed version of each distribution that is installed."""
+    """Return the installed version of each distribution that is installed."""
     found = {}
     for name in sorted(set(distributions)):
         try:
@@ -24,7 +24,7 @@ def versions(distributions: Iterable[str]) -> dict[str, str]:
 
 
 def describe(distributions: Iterable[str]) -> dict[str, Any]:
-    """Everything about machine and software that a reader of the results may ask for."""
+    """Return everything about machine and software that a reader of the results may ask for."""
     import cpuinfo
     import psutil
 
@@ -49,7 +49,7 @@ def describe(distributions: Iterable[str]) -> dict[str, Any]:
 
 
 def _commit() -> str | None:
-    """The commit of the checkout that this package runs from, marked if there are changes."""
+    """Return the commit of the checkout that runs, marked if there are changes."""
     here = Path(__file__).parent
     git = ["git", "-C", str(here)]
     if commands.output([*git, "ls-files", "--error-unmatch", __file__]) is None:

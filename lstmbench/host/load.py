@@ -34,7 +34,7 @@ class LoadMonitor:
 
 
 def _processor_seconds(pids: Sequence[int]) -> float:
-    """Processor time that this process and others have used so far."""
+    """Return the processor time that this process and others have used so far."""
     own = psutil.Process().cpu_times()
     return float(own.user + own.system) + sum(map(_used, pids))
 

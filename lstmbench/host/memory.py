@@ -12,7 +12,7 @@ _LARGE = 2**30  # bytes
 
 
 def peak_bytes() -> int:
-    """The most memory that this process has held so far (its peak resident set size).
+    """Return the most memory that this process has held so far (its peak resident set size).
 
     On Linux as /proc tells it: `getrusage` counts what the parent held when this one was forked.
     """

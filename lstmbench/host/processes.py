@@ -28,7 +28,7 @@ UNBOUNDED_SPIN = ("OMP_WAIT_POLICY", "GOMP_CPU_AFFINITY")
 
 
 def worker_environment(threads: int, cache: Path) -> dict[str, str]:
-    """The environment variables of a worker, set before any library is loaded.
+    """Return the environment variables of a worker, set before any library is loaded.
 
     `cache` is where compiled code is kept between the workers of one run.
     """

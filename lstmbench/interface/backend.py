@@ -51,7 +51,7 @@ class BackendInfo:
 
 @dataclass(frozen=True)
 class Options:
-    """How a backend is to compute: given to its constructor, and every field is to be respected.
+    """How a backend is to compute: given to its constructor, which must respect every field.
 
     `clip_norm` bounds the global L2 norm of all gradients. Adam follows Kingma and Ba,
     https://arxiv.org/abs/1412.6980, algorithm 1, with `epsilon` added outside the root.
@@ -95,16 +95,16 @@ class Backend(ABC):
 
     @classmethod
     def capabilities(cls) -> frozenset[str]:
-        """The names in CAPABILITIES that this class defines."""
+        """Return the names in CAPABILITIES that this class defines."""
         return frozenset(n for n in CAPABILITIES if getattr(cls, n) is not getattr(Backend, n))
 
     @classmethod
     def devices(cls) -> tuple[str, ...]:
-        """Kinds of device usable here and now, best first."""
+        """Return the kinds of device usable here and now, best first."""
         return ("cpu",)
 
     def describe(self) -> dict[str, str]:
-        """Library versions and which code path runs, for the report."""
+        """Return the library versions and which code path runs, for the report."""
         return {}
 
     @abstractmethod
@@ -113,7 +113,7 @@ class Backend(ABC):
 
     @abstractmethod
     def parameters(self) -> dict[str, np.ndarray]:
-        """A copy of the current parameters, canonical, in `options.dtype`."""
+        """Return a copy of the current parameters, canonical, in `options.dtype`."""
 
     def compile(self, batch: int, length: int) -> None:  # noqa: B027  # optional, not forgotten
         """Compile whatever (B, T) = (batch, length) needs, so that the first step need not."""
@@ -123,15 +123,15 @@ class Backend(ABC):
         return tokens
 
     def forward(self, inputs: Any, state: State | None = None) -> tuple[Any, State]:
-        """Logits (B, T, V) and the state after the last step, from a zero state if None."""
+        """Return logits (B, T, V) and the state after the last step, from a zero state if None."""
         raise NotImplementedError
 
     def loss_and_gradients(self, inputs: Any, targets: Any) -> tuple[Any, dict[str, Any]]:
-        """Mean cross-entropy in nats (scalar) and its gradient for each canonical parameter."""
+        """Return mean cross-entropy in nats (scalar) and its gradient for each parameter."""
         raise NotImplementedError
 
     def train_step(self, inputs: Any, targets: Any, free_running: bool = False) -> Any:
-        """Loss before the update (scalar); then clip to `clip_norm` and one Adam step.
+        """Clip to `clip_norm`, make one Adam step, and return the loss before it (scalar).
 
         Free-running: only `inputs[:, 0]` is used; every later input is the model's own argmax,
         without a gradient through it. The targets stay what they are.
@@ -139,11 +139,11 @@ class Backend(ABC):
         raise NotImplementedError
 
     def generate(self, prompts: Any, steps: int) -> Any:
-        """Greedy digits (B, steps) that follow the prompts (B, P), from a zero state."""
+        """Return the greedy digits (B, steps) that follow the prompts (B, P), from a zero state."""
         raise NotImplementedError
 
     def fetch(self, array: Any) -> np.ndarray:
-        """Any array that a method returned, as NumPy, once it has been computed."""
+        """Return, as NumPy, any array that a method returned, once it has been computed."""
         import numpy as np
 
         return np.asarray(array)

@@ -13,7 +13,7 @@ class NotSupported(NotImplementedError):
 
 
 def unknown(kind: str, value: str, choices: Iterable[str]) -> UsageError:
-    """A UsageError that names the thing, its value, the nearest choice and all choices."""
+    """Return a UsageError that names the thing, its value, the nearest choice and all choices."""
     known = sorted(choices)
     near = difflib.get_close_matches(value, known, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
@@ -21,10 +21,10 @@ def unknown(kind: str, value: str, choices: Iterable[str]) -> UsageError:
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Whether memory ran out, the host's or a device's: libraries have their own types for it."""
+    """Return whether memory ran out, the host's or a device's, by type or by message."""
     return isinstance(error, MemoryError) or "out of memory" in str(error).lower()
 
 
 def headline(error: BaseException) -> str:
-    """The type of an exception and the first line of its message."""
+    """Return the type of an exception and the first line of its message."""
     return f"{type(error).__name__}: {error}".strip().splitlines()[0]

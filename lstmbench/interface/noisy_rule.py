@@ -16,7 +16,7 @@ SPLIT_KEYS: dict[str, tuple[int, ...]] = {
 
 
 def uniforms(seed: int, split: Split, count: int, width: int, epoch: int = 0) -> np.ndarray:
-    """U[0, 1) numbers (count, width) of one split; row i does not depend on `count`."""
+    """Return uniform numbers (count, width) of a split; row i does not depend on `count`."""
     key = SPLIT_KEYS[split] + ((epoch,) if split == "train" else ())
     return random_generator(seed, *key).random((count, width))
 
@@ -32,11 +32,11 @@ class NoisyRule(Task):
 
     @abstractmethod
     def begin(self, count: int) -> Any:
-        """The rule's state before the first digit, for `count` sequences."""
+        """Return the rule's state before the first digit, for `count` sequences."""
 
     @abstractmethod
     def follow(self, state: Any, digits: np.ndarray) -> tuple[Any, np.ndarray]:
-        """The next state and the rule's next digit (n,), -1 for none, after `digits` (n,)."""
+        """Return the next state, and the rule's digits (n,), -1 for none, after `digits` (n,)."""
 
     @property
     def bayes_accuracy(self) -> float:

@@ -51,11 +51,11 @@ def generated_digit(model: ModelSpec, itemsize: int) -> Work:
 
 
 def _recurrent(model: ModelSpec) -> float:
-    """Operations of all layers' recurrent products for one token."""
+    """Return the operations of all layers' recurrent products for one token."""
     return 8.0 * model.hidden**2 * model.layers
 
 
 def _token(model: ModelSpec) -> float:
-    """Operations of all products for one token that has a state before it."""
+    """Return the operations of all products for one token that has a state before it."""
     between_layers = 8.0 * model.hidden**2 * (model.layers - 1)
     return _recurrent(model) + between_layers + 2.0 * model.hidden * model.vocabulary

@@ -45,14 +45,14 @@ class Task(ABC):
 
     @abstractmethod
     def sequences(self, seed: int, split: Split, count: int, epoch: int = 0) -> np.ndarray:
-        """Digits (count, T + 1), uint8: x[:, :-1] is the input and x[:, 1:] the target."""
+        """Return digits (count, T + 1), uint8: x[:, :-1] is the input and x[:, 1:] the target."""
 
     @abstractmethod
     def probabilities(self, sequences: np.ndarray) -> np.ndarray:
-        """Exact P(x[t+1] | x[0..t]) of the process, (n, T, V) float64, for sequences (n, T + 1)."""
+        """Return the exact P(x[t+1] | x[0..t]), (n, T, V) float64, for sequences (n, T + 1)."""
 
     def scored(self) -> np.ndarray:
-        """Which of the T targets count, (T,) bool: those that could be known at all."""
+        """Return which of the T targets are scored, (T,) bool: those that could be known at all."""
         import numpy as np
 
         return np.ones(self.length, dtype=bool)

@@ -45,12 +45,12 @@ class Mirrored(Backend):
 
 
 def _turn(state: np.ndarray) -> np.ndarray:
-    """A state (L, B, H) with batch and hidden units in reverse order."""
+    """Return a state (L, B, H) with batch and hidden units in reverse order."""
     return state[:, ::-1, ::-1]
 
 
 def _relabel(parameters: Parameters) -> Arrays:
-    """Canonical parameters of the same model with its hidden units in reverse order."""
+    """Return canonical parameters of the same model with its hidden units in reverse order."""
     result = {}
     for name, array in parameters.items():
         if name.startswith("lstm"):

@@ -114,11 +114,11 @@ class Oracle(Backend):
         return np.stack(logits, axis=1), (np.stack(h), np.stack(c)), steps
 
     def _zero_state(self, batch: int) -> np.ndarray:
-        """h and c before the first step, (2, L, B, H)."""
+        """Return h and c before the first step, (2, L, B, H)."""
         return np.zeros((2, self.model.layers, batch, self.model.hidden), self.options.dtype)
 
     def _input_product(self, n: int, x: np.ndarray) -> np.ndarray:
-        """x W_ih^T (B, 4H); of a one-hot digit, that is a column of W_ih."""
+        """Return x W_ih^T (B, 4H); of a one-hot digit, that is a column of W_ih."""
         weight = self.p[f"lstm.{n}.weight_ih"]
         return weight.T[x] if n == 0 else x @ weight.T
 
@@ -128,7 +128,7 @@ class Oracle(Backend):
     def _loss_and_gradients(
         self, inputs: np.ndarray, targets: np.ndarray, free_running: bool
     ) -> tuple[np.ndarray, Arrays]:
-        """Mean cross-entropy in nats of targets (B, T), and its gradients by parameter."""
+        """Return mean cross-entropy in nats of targets (B, T), and its gradients by parameter."""
         logits, _, steps = self._run(inputs, free_running=free_running)
         log_p = log_softmax(logits)
         one_hot = np.eye(self.model.vocabulary, dtype=self.options.dtype)[targets]
@@ -136,7 +136,7 @@ class Oracle(Backend):
         return loss, self._backward((np.exp(log_p) - one_hot) / targets.size, steps)
 
     def _backward(self, d_logits: np.ndarray, steps: list[list[Step]]) -> Arrays:
-        """Gradients by parameter, from d loss / d logits (B, T, V) back through every step."""
+        """Return gradients by parameter, from d loss / d logits (B, T, V) back through time."""
         gradients: Arrays = {}
         top_h = np.stack([s.o * s.tanh_c for s in steps[-1]], axis=1)
         gradients["linear.weight"] = np.tensordot(d_logits, top_h, ((0, 1), (0, 1)))

@@ -122,7 +122,7 @@ class Shapes(Rung):
 
     @staticmethod
     def _compare(name: str, value: np.ndarray | None, wanted: np.ndarray) -> Found:
-        """Digits may be any kind of integer, a loss any kind of float."""
+        """Compare shape and dtype: digits may be any kind of integer, a loss any kind of float."""
         if value is None:
             return Found(INFINITE, "missing")
         if other_shape := wrong_shape(value, wanted):

@@ -98,10 +98,10 @@ def summation_error(terms: int, eps: float) -> float:
 
 
 def _norm(arrays: Arrays) -> float:
-    """The global L2 norm of all arrays."""
+    """Return the global L2 norm of all arrays."""
     return float(np.sqrt(sum((array**2).sum() for array in arrays.values())))
 
 
 def _norm_error(arrays: Arrays, eps: float) -> float:
-    """The relative error of their norm when its squares are summed one by one."""
+    """Return the relative error of their norm when its squares are summed one by one."""
     return summation_error(sum(array.size for array in arrays.values()), eps)

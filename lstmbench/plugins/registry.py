@@ -1,4 +1,4 @@
-"""Finding plugins, guarded: a broken one is listed and harms nobody."""
+"""Finding plugins, guarded: a broken one is listed as such, and the others work."""
 
 import importlib
 import importlib.util
@@ -49,7 +49,7 @@ class Broken:
     names: tuple[str, ...] = ()
 
     def answers_to(self, name: str) -> bool:
-        """Whether somebody who types `name` may mean this plugin."""
+        """Return whether somebody who types `name` may mean this plugin."""
         return name in {self.plugin, self.distribution, *self.names}
 
 
@@ -83,19 +83,19 @@ class Catalogue(Generic[Info]):
         return unknown(self.kind, name, self.claims)
 
     def infos(self) -> Iterator[Info]:
-        """Everything, rivals for one name included."""
+        """Return everything, rivals for one name included."""
         return (info for claims in self.claims.values() for _, info in claims)
 
     def owners(self, name: str) -> list[str]:
-        """The distributions that claim a name, each once."""
+        """Return the distributions that claim a name, each once."""
         return sorted({distribution for distribution, _ in self.claims[name]})
 
     def distribution(self, name: str) -> str:
-        """The distributions that claim a name, in words."""
+        """Return the distributions that claim a name, in words."""
         return " and ".join(self.owners(name))
 
     def conflict(self, name: str) -> str:
-        """Why a name cannot be used, with what to do, if it is claimed more than once; or empty."""
+        """Return why a name that is claimed twice cannot be used, and what to do; or empty."""
         if len(self.claims.get(name, ())) < 2:
             return ""
         owners = self.owners(name)
@@ -133,7 +133,7 @@ def discover() -> Registry:
 
 
 def _reason(error: BaseException) -> str:
-    """An error in one line; what a plugin for a newer interface stumbles over gets a remedy."""
+    """Return an error in one line, with a remedy if the plugin may be for a newer interface."""
     lines = f"{type(error).__name__}: {error}".splitlines()
     if isinstance(error, pluggy.PluginValidationError):
         return f"{'; '.join(lines)}; {IF_NEWER}"
@@ -165,7 +165,7 @@ def _add(registry: Registry, entry: EntryPoint, distribution: str) -> None:
 
 
 def _collect(hook: pluggy.HookCaller, kind: type[Info]) -> list[Info]:
-    """What a plugin's hook returned, if it is a list of the right type; raises Unfit."""
+    """Return what a plugin's hook returned, if it is a list of the right type; raises Unfit."""
     answers = hook()
     if hook.get_hookimpls() and not answers:
         raise Unfit(f"{hook.name} returned None where a list belongs")
@@ -197,12 +197,12 @@ def _check(info: BackendInfo | TaskInfo) -> None:
 
 
 def missing(info: BackendInfo) -> list[str]:
-    """The required import names that are not installed, found without importing anything."""
+    """Return the required import names that are not installed, found without importing anything."""
     return [name for name in info.requires if not _installed(name)]
 
 
 def _installed(name: str) -> bool:
-    """Whether an import name can be found; by `find_spec` a dotted one would import its parent."""
+    """Return whether an import name can be found, without importing the parent of a dotted one."""
     top, *parts = name.split(".")
     spec = importlib.util.find_spec(top)
     for part in parts:
@@ -213,7 +213,7 @@ def _installed(name: str) -> bool:
 
 
 def unusable(info: BackendInfo, distribution: str) -> str:
-    """Why a backend cannot be used here and what to type; empty if it can."""
+    """Return why a backend cannot be used here and what to type; empty if it can."""
     absent = missing(info)
     if not absent:
         return ""

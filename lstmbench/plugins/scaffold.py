@@ -56,7 +56,7 @@ def _check(name: str, package: str, registry: Registry) -> None:
 
 
 def _write(source: Traversable, target: Path, words: dict[str, str]) -> Iterator[Path]:
-    """Every template below `source`, filled in, to where it belongs below `target`."""
+    """Write every template below `source`, filled in, to its place below `target`."""
     for entry in sorted(source.iterdir(), key=lambda entry: entry.name):
         if entry.is_dir():
             folder = target / (words["package"] if entry.name == PACKAGE_FOLDER else entry.name)

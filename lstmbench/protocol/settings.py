@@ -139,7 +139,7 @@ def from_mapping(values: dict[str, Any], source: str) -> Settings:
 
 
 def _choices(name: str) -> str:
-    """The values of a setting that has only a few, in words."""
+    """Return the values of a setting that has only a few, in words."""
     annotation = typing.get_args(typing.get_type_hints(Settings, include_extras=True)[name])[0]
     if typing.get_origin(annotation) is not Literal:
         return ""

@@ -146,7 +146,7 @@ def _record(decode: Callable[[bytes], Record], line: bytes, path: Path, number: 
 
 
 def _read_header(folder: Path) -> tuple[Header, int]:
-    """The header, as of schema 2, and the schema that the folder is written in."""
+    """Return the header, as of schema 2, and the schema that the folder is written in."""
     path = folder / RUN
     try:
         header = json.loads(path.read_bytes())

@@ -88,7 +88,7 @@ def three_digits(value: float) -> str:
 
 
 def _of(name: str) -> Callable[[ContenderResult, RunResult], Value]:
-    """The field of a contender's result."""
+    """Return the field of a contender's result."""
     return lambda one, run: getattr(one, name)
 
 
@@ -97,7 +97,7 @@ def _metric(key: str, title: str = "", scale: float = 100, form: str = ".2f") ->
 
 
 def _share(key: str, title: str) -> Column:
-    """A share with its interval, in percent, from a metric and its two ends."""
+    """Return a share with its interval, in percent, from a metric and its two ends."""
 
     def cell(one: ContenderResult, run: RunResult) -> str:
         parts = [one.metrics.get(key + end) for end in ("", "_low", "_high")]
@@ -201,7 +201,7 @@ def _failure(one: ContenderResult, run: RunResult) -> Value:
 
 
 def _is_part(workload: Workload) -> bool:
-    """Whether a workload's time belongs beside the parts of a training step."""
+    """Return whether a workload's time belongs beside the parts of a training step."""
     return workload is not MAIN and not workload.timed_apart
 
 

@@ -4,7 +4,7 @@ from lstmbench.report.document import Document, Table
 
 
 def render(document: Document) -> str:
-    """A document in Markdown, with GitHub's tables."""
+    """Return a document in Markdown, with GitHub's tables."""
     parts = [
         f"# {document.title}",
         _table(Table("", ["", ""], [list(f) for f in document.facts], [])),

@@ -59,7 +59,7 @@ def _cell(one: RungResult | None) -> Text:
 
 
 def _differences(contender: Contender, rungs: Sequence[RungResult]) -> list[Text]:
-    """What to know of the table, and the first thing to mend."""
+    """Return what to know of the table, and the first thing to mend."""
     wrong = [one for one in rungs if not one.result.passed]
     unclaimed = sorted({one.rung for one in rungs if one.result.outcome == "not claimed"})
     lines = [Text("Numbers: error as a multiple of its tolerance; at most 1 passes.")]

@@ -15,7 +15,7 @@ PIPED_WIDTH = 200
 
 
 def console(stderr: bool = False) -> Console:
-    """A console that does not wrap tables to 80 columns where there is no terminal."""
+    """Return a console that does not wrap tables to 80 columns where there is no terminal."""
     result = Console(stderr=stderr, highlight=False)
     if not result.is_terminal:
         result.width = PIPED_WIDTH

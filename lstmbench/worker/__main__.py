@@ -38,7 +38,7 @@ def main() -> None:
 
 
 def _take_streams() -> tuple[BinaryIO, BinaryIO]:
-    """The two pipes, moved away from where a library could print into them."""
+    """Return the two pipes, moved away from where a library could print into them."""
     requests, replies = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)
@@ -46,7 +46,7 @@ def _take_streams() -> tuple[BinaryIO, BinaryIO]:
 
 
 def _raised(error: BaseException) -> Raised:
-    """The message that tells the parent of an exception."""
+    """Return the message that tells the parent of an exception."""
     if isinstance(error, UsageError):
         return Raised(kind="refused", message=str(error), traceback="")
     told = traceback.format_exc()

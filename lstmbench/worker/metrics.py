@@ -1,4 +1,4 @@
-"""How good a model's predictions are, held against what the task's own process allows."""
+"""How good a model's predictions are, compared with what the task's own process allows."""
 
 from typing import NamedTuple
 
@@ -22,38 +22,38 @@ class Predictions(NamedTuple):
 
 
 def predictions(task: Task, sequences: np.ndarray) -> Predictions:
-    """The process's own predictions for `sequences`."""
+    """Return the process's own predictions for `sequences`."""
     return Predictions(sequences, task.probabilities(sequences), task.scored())
 
 
 def log_softmax(logits: np.ndarray) -> np.ndarray:
-    """log softmax over the last axis, in float64."""
+    """Return log softmax over the last axis, in float64."""
     logits = logits.astype(np.float64)
     logits -= logits.max(-1, keepdims=True)
     return np.asarray(logits - np.log(np.exp(logits).sum(-1, keepdims=True)))
 
 
 def hits(guesses: np.ndarray, truth: Predictions) -> np.ndarray:
-    """Which scored targets the guesses (n, T) got right: (n, scored)."""
+    """Return which scored targets the guesses (n, T) got right: (n, scored)."""
     return np.asarray((guesses == truth.targets)[:, truth.scored])
 
 
 def cross_entropy(log_probabilities: np.ndarray, truth: Predictions) -> float:
-    """Mean -log p(target) in nats over scored targets."""
+    """Return the mean -log p(target) in nats over scored targets."""
     targets = truth.targets[..., None].astype(np.intp)
     chosen = np.take_along_axis(log_probabilities, targets, -1)[..., 0]
     return float(-chosen[:, truth.scored].mean())
 
 
 def divergence(log_probabilities: np.ndarray, truth: Predictions) -> float:
-    """Mean over scored contexts of the exact KL(process || model), in nats."""
+    """Return the mean over scored contexts of the exact KL(process || model), in nats."""
     p = truth.probabilities
     terms = (p * (np.log(p) - log_probabilities)).sum(-1)
     return float(terms[:, truth.scored].mean())
 
 
 def ngram_accuracy(fit: np.ndarray, truth: Predictions) -> dict[str, float]:
-    """Accuracy of guessing from the last k digits alone, for each k of NGRAM_ORDERS.
+    """Return the accuracy of guessing from the last k digits alone, for each k of NGRAM_ORDERS.
 
     The guess is the digit that most often followed the same k digits in `fit` (m, T + 1); a
     digit before the first counts as a symbol of its own.
@@ -71,7 +71,7 @@ def ngram_accuracy(fit: np.ndarray, truth: Predictions) -> dict[str, float]:
 
 
 def _contexts(sequences: np.ndarray, order: int, symbols: int) -> np.ndarray:
-    """The last `order` digits before each target as one number: (n, T)."""
+    """Return the last `order` digits before each target as one number: (n, T)."""
     steps = sequences.shape[1] - 1
     padded = np.pad(sequences, ((0, 0), (order - 1, 0)), constant_values=VOCABULARY)
     codes = np.zeros((len(sequences), steps), np.int64)

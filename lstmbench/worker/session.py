@@ -92,7 +92,7 @@ class Session:
         return timing.inputs(workload, self.settings, launch, round_, calls)
 
     def _load(self) -> tuple[float, float]:
-        """Seconds to load the run's parameters, and then to compile for its shape."""
+        """Return the seconds to load the run's parameters, and then to compile for its shape."""
         initial = self.initial
         start = time.perf_counter()
         self.backend.load(initial)
@@ -125,7 +125,7 @@ class Session:
         )
 
     def _calls(self, workload: Workload, launch: int) -> int:
-        """How many calls of a workload fill a block."""
+        """Return how many calls of a workload fill a block."""
         trial = self._inputs(workload, launch, COLD_ROUND, timing.CALIBRATION_CALLS)
         seconds = self.settings.block_seconds
         return timing.calls_for(self.backend, self.initial, workload, trial, seconds)

@@ -59,7 +59,7 @@ def train(
 def _run_epoch(
     backend: Backend, batches: list[tuple[Any, Any]], free: np.ndarray
 ) -> tuple[float, np.ndarray]:
-    """Seconds of all steps of an epoch, and their losses."""
+    """Return the seconds of all steps of an epoch, and their losses."""
     backend.synchronize()
     start = time.perf_counter()
     results = [
@@ -73,7 +73,7 @@ def _run_epoch(
 
 
 def _logits(backend: Backend, sequences: np.ndarray) -> np.ndarray:
-    """Logits (n, T, V) of all sequences, a batch at a time."""
+    """Return the logits (n, T, V) of all sequences, a batch at a time."""
     parts = [
         backend.fetch(backend.forward(backend.stage(part[:, :-1]))[0])
         for part in np.split(sequences, range(EVALUATION_BATCH, len(sequences), EVALUATION_BATCH))
@@ -82,7 +82,7 @@ def _logits(backend: Backend, sequences: np.ndarray) -> np.ndarray:
 
 
 def evaluate(backend: Backend, task: Task, seed: int) -> dict[str, float]:
-    """Metrics on the test split; those with a unit have it in their name."""
+    """Return the metrics on the test split; those with a unit have it in their name."""
     truth = metrics.predictions(task, task.sequences(seed, "test", TEST_SEQUENCES))
     log_probabilities = metrics.log_softmax(_logits(backend, truth.sequences))
     guesses = log_probabilities.argmax(-1)
@@ -113,7 +113,7 @@ def evaluate(backend: Backend, task: Task, seed: int) -> dict[str, float]:
 
 
 def _generated(backend: Backend, task: Task, seed: int) -> float:
-    """Mean -log P(digit) in nats under the process, of digits that the model generated."""
+    """Return mean -log P(digit) in nats under the process, of digits that the model wrote."""
     prompts = random_generator(seed, 0, 6).integers(0, 10, (GENERATED_SEQUENCES, 1), np.uint8)
     digits = backend.fetch(backend.generate(backend.stage(prompts), task.length))
     written = metrics.predictions(task, np.concatenate([prompts, digits], 1).astype(np.uint8))
@@ -121,7 +121,7 @@ def _generated(backend: Backend, task: Task, seed: int) -> float:
 
 
 def survey(task: Task, name: str, settings: Settings) -> Ceiling:
-    """What can be reached on the task's test split, exactly and by guessing from few digits."""
+    """Return what can be reached on the test split, exactly and by guessing from few digits."""
     truth = metrics.predictions(task, task.sequences(settings.seed, "test", TEST_SEQUENCES))
     per_epoch = settings.batch * settings.batches_per_epoch
     epochs = range(settings.epochs)

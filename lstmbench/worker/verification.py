@@ -48,7 +48,7 @@ class BlockOracle:
         return Expected(name=workload.name, arrays=exact, tolerances=allowed)
 
     def _greedy(self, workload: Workload, prompts: np.ndarray, exact: Arrays) -> Expected:
-        """Digits count where the oracle's choice was clearer than rounding of the logits."""
+        """Return what is expected of digits: where the oracle's choice is clear, the same."""
         ((name, digits),) = exact.items()
         flat = prompts.reshape(-1, prompts.shape[-1]), digits.reshape(-1, digits.shape[-1])
 
@@ -72,7 +72,7 @@ class _Loaded:
         return question(self.backend)
 
     def results(self, workload: Workload, sequences: np.ndarray, calls: list[int]) -> Arrays:
-        """What the calls named hand out, as in a block."""
+        """Return what the calls named hand out, as in a block."""
         self.backend.load(self.parameters)
         results = timing.run(self.backend, workload, sequences).results
         return stack([results[n] for n in calls])

@@ -38,7 +38,7 @@ class Arith(Task):
         return np.where(noisy, noise, clean).astype(np.uint8)
 
     def probabilities(self, sequences: np.ndarray) -> np.ndarray:
-        """By Bayes' rule over the 100 hypotheses (a, d), equally likely beforehand."""
+        """Return by Bayes' rule over the 100 hypotheses (a, d), equally likely beforehand."""
         start, stride = np.divmod(np.arange(VOCABULARY**2), VOCABULARY)
         posterior = np.full((len(sequences), VOCABULARY**2), 1 / VOCABULARY**2)
         result = np.empty((len(sequences), self.length, VOCABULARY))

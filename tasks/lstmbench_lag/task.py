@@ -1,4 +1,4 @@
-"""A noisy echo: a model must carry five digits."""
+"""A noisy echo: to predict a digit, a model must remember the last five."""
 
 import numpy as np
 

@@ -68,7 +68,7 @@ def generate(graph: Any, state: Any, prompts: jax.Array, steps: int) -> jax.Arra
 def loss(
     state: Any, graph: Any, inputs: jax.Array, targets: jax.Array, free_running: bool
 ) -> jax.Array:
-    """Mean cross-entropy (nats) of targets (B, T), from a zero state."""
+    """Return the mean cross-entropy (nats) of targets (B, T), from a zero state."""
     model: Model = nnx.merge(graph, state)
     carry = model.zero_carry(len(inputs))
     if free_running:
@@ -79,7 +79,7 @@ def loss(
 
 
 def greedy(graph: Any, state: Any, first: jax.Array, carry: Carry, length: int) -> jax.Array:
-    """Logits (B, length, V): `first` (B,) goes in first, then each argmax."""
+    """Return the logits (B, length, V): `first` (B,) goes in first, then each argmax."""
     arrays = nnx.pure(state)
 
     def step(

@@ -45,7 +45,7 @@ class Model(nnx.Module):
         return [(zeros, zeros) for _ in self.lstm]
 
     def __call__(self, tokens: jax.Array, carry: Carry) -> tuple[jax.Array, Carry]:
-        """Logits (B, T, V) of tokens (B, T), and the carry after the last."""
+        """Return the logits (B, T, V) of tokens (B, T), and the carry after the last."""
         x = jax.nn.one_hot(tokens, self.vocabulary, dtype=self.dtype)
         after = []
         for rnn, before in zip(self.lstm, carry, strict=True):
@@ -54,7 +54,7 @@ class Model(nnx.Module):
         return self.linear(x), after
 
     def canonical(self) -> dict[str, nnx.Param[jax.Array]]:
-        """The variables by canonical name; matrices are the transpose of the canonical ones."""
+        """Return the variables by canonical name; matrices are transposes of the canonical ones."""
         result = {}
         for n, rnn in enumerate(self.lstm):
             cell: Any = rnn.cell  # typed as the base class of all cells
@@ -65,7 +65,7 @@ class Model(nnx.Module):
 
 
 def from_canonical(parameters: Parameters, dtype: str) -> Model:
-    """A model that computes with copies of canonical parameters."""
+    """Return a model that computes with copies of canonical parameters."""
     sizes = ModelSpec.of(parameters)
     model: Model = nnx.eval_shape(
         lambda: Model(sizes.vocabulary, sizes.hidden, sizes.layers, dtype)
@@ -76,6 +76,6 @@ def from_canonical(parameters: Parameters, dtype: str) -> Model:
 
 
 def to_canonical(graph: Any, state: Any) -> dict[str, jax.Array]:
-    """Canonical arrays from a model's state, or from gradients, which are laid out like it."""
+    """Return canonical arrays from a model's state, or from gradients laid out like it."""
     model: Model = nnx.merge(graph, state)
     return {name: variable[...].T for name, variable in model.canonical().items()}

@@ -24,7 +24,7 @@ GATES = [0, 3, 1, 2]
 
 
 def forward(parameters: Parameters) -> onnx.ModelProto:
-    """tokens (B, T), hidden and cell (L, B, H) -> logits (B, T, V), hidden_after, cell_after."""
+    """Return the graph: tokens (B, T), hidden, cell (L, B, H) -> logits (B, T, V), state after."""
     sizes = ModelSpec.of(parameters)
     layers, hidden, vocabulary = sizes.layers, sizes.hidden, sizes.vocabulary
     nodes = [
@@ -46,7 +46,7 @@ def forward(parameters: Parameters) -> onnx.ModelProto:
 
 
 def generate(parameters: Parameters) -> onnx.ModelProto:
-    """tokens (B, P), further (): how many digits after the first -> digits (B, 1 + further).
+    """Return the graph: tokens (B, P), further () -> digits (B, 1 + further).
 
     The prompt is read in one go from a zero state. Then a Loop feeds each argmax back in; what it
     carries is the last digits (1, B) and the state.
@@ -98,7 +98,7 @@ def generate(parameters: Parameters) -> onnx.ModelProto:
 def network(
     layers: int, hidden: int, tokens: str, state: tuple[str, str], logits: str, after: str
 ) -> list[onnx.NodeProto]:
-    """From tokens (T, B) and state to `logits` (T, B, V), `after`_hidden and `after`_cell.
+    """Return nodes from tokens (T, B) and state to `logits` (T, B, V) and the state after.
 
     `state` names h and c, each (L, B, H), or is ("", "") for zero.
     """
@@ -128,7 +128,7 @@ def network(
 
 
 def constants(parameters: Parameters) -> dict[str, np.ndarray]:
-    """The arrays that the nodes name, in ONNX's layout."""
+    """Return the arrays that the nodes name, in ONNX's layout."""
     sizes = ModelSpec.of(parameters)
     layers, hidden, vocabulary = sizes.layers, sizes.hidden, sizes.vocabulary
     result = {
@@ -154,7 +154,7 @@ def model(
     inputs: list[onnx.ValueInfoProto],
     outputs: list[onnx.ValueInfoProto],
 ) -> onnx.ModelProto:
-    """A checked model of nodes that name `constants`."""
+    """Return a checked model of nodes that name `constants`."""
     arrays = constants(parameters).items()
     tensors = [numpy_helper.from_array(np.ascontiguousarray(a), name) for name, a in arrays]
     graph = helper.make_graph(nodes, "lstm", inputs, outputs, tensors)
