@@ -1,6 +1,5 @@
 """What holds for all tests: one thread for BLAS, no caches of stale code, no leaking flags."""
 
-import hashlib
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -11,18 +10,11 @@ import pytest
 ROOT = Path(__file__).parents[1]
 CACHE = ROOT / ".pytest_cache"
 
-
-def _digest(folder: Path) -> str:
-    """Of all sources: Numba does not notice that a function called from another file changed."""
-    sources = b"".join(path.read_bytes() for path in sorted(folder.glob("*.py")))
-    return hashlib.sha256(sources).hexdigest()[:16]
-
-
 # Before any library that reads them is imported.
 for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[name] = "1"
 os.environ["NUMBA_NUM_THREADS"] = "2"
-os.environ["NUMBA_CACHE_DIR"] = str(CACHE / f"numba-{_digest(ROOT / 'backends/lstmbench_numba')}")
+os.environ["NUMBA_CACHE_DIR"] = str(CACHE / "numba")
 # JAX compiles anew for every backend object, and knows what it has compiled by what it is to do.
 os.environ["JAX_COMPILATION_CACHE_DIR"] = str(CACHE / "jax")
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
