@@ -1,4 +1,4 @@
-"""What holds for all tests: one thread for BLAS, caches of compiled code, no leaking flags."""
+"""What holds for all tests: one thread for BLAS, no caches of stale code, no leaking flags."""
 
 import os
 import sys
@@ -9,7 +9,6 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 CACHE = ROOT / ".pytest_cache"
-
 
 # Before any library that reads them is imported.
 for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):

@@ -1,181 +1,142 @@
-"""The forward pass for a range of the batch's rows, and greedy generation.
+"""The forward pass, for a range of the batch's rows.
 
-A pass runs all layers at each step, so that the same code serves given inputs and the model's own
-digits; over a small batch with given inputs, it goes layer by layer.
-
-Formulas: `lstmbench.interface.parameters`.
+In each step all layers run, from the first to the last, so that the same code serves inputs that
+are given and those that the model chooses itself. Only a small batch with given inputs runs layer
+by layer.
 """
+
+from typing import NamedTuple
 
 import numpy as np
 
-from lstmbench_numba.cell import argmax, cell_forward
-from lstmbench_numba.compiling import compiled, outlined
-from lstmbench_numba.memory import Block, ahead, at, clear, down, row_of
+from lstmbench_numba.cell import cell_forward
+from lstmbench_numba.compilation import compiled
+from lstmbench_numba.loss import argmax
+from lstmbench_numba.memory import Block, Grid, Table, ahead, at, down, row_of
 from lstmbench_numba.products import product
-from lstmbench_numba.vector import load, store, width
+from lstmbench_numba.vectors import load, outlined, store, width
 from lstmbench_numba.weights import Sizes, Weights
-from lstmbench_numba.workspace import Workspace
+from lstmbench_numba.workspace import Workspace, slots_of
 
+# Up to so many rows it pays to compute a layer's input products of all steps as one, for which the
+# matrix is read once. With more rows, z is no longer in the cache when the recurrent product is
+# added to it.
 MOST_ROWS = 32
-"""Batches of up to so many rows gain from a layer's input products being one, for which a matrix is
-read once; with more rows z is no longer in the cache when the recurrent product is added."""
+
+
+class Pass(NamedTuple):
+    """What all functions of a forward pass read and write."""
+
+    sizes: Sizes
+    weights: Weights[Table]
+    work: Workspace[Grid]
+    tokens: np.ndarray  # (T, B) int64, the digit that goes in at each step
 
 
 @compiled
-def feed(weights: Weights, tokens: np.ndarray, out: Block, t: int, start: int, stop: int) -> None:
-    """Write z = one-hot(tokens[t, start:stop]) W_ih^T + b of layer 0, a look-up for each digit."""
+def embed(p: Pass, out: Block, t: int, start: int, stop: int) -> None:
+    """Compute z = one-hot(tokens[t, start:stop]) W_ih^T + b of layer 0.
+
+    The product of a one-hot row is the matrix row of that digit: it is copied.
+    """
     outlined()
-    bias = weights.bias.start
+    bias = p.weights.bias.start
     for row in range(stop - start):
-        x, z = row_of(weights.embedding, tokens[t, start + row]), ahead(out.start, row * out.row)
-        for c in range(0, weights.bias.columns, width(bias)):
+        x = row_of(p.weights.embedding, p.tokens[t, start + row])
+        z = ahead(out.start, row * out.row_stride)
+        for c in range(0, p.weights.bias.columns, width(bias)):
             store(z, c, load(x, c) + load(bias, c))
 
 
 @compiled
-def input_product(
-    s: Sizes,
-    weights: Weights,
-    work: Workspace,
-    n: int,
-    step: int,
-    steps: int,
-    start: int,
-    stop: int,
-) -> None:
-    """Write z = x W_ih^T + b of layer n at `steps` steps from number `step` on.
+def input_product(p: Pass, n: int, step: int, steps: int, start: int, stop: int) -> None:
+    """Compute z = x W_ih^T + b of layer n for `steps` steps from number `step` on.
 
-    For rows [start, stop); of more than one step, these must be all rows of the batch.
+    Several steps need all rows of the batch: only then do the rows of a step follow those of the
+    step before in memory.
     """
     outlined()
-    t, after, rows = step % work.gates.steps, (step + 1) % work.hidden.steps, stop - start
-    z = at(work.gates, n, t, start)
+    slots, rows, units = slots_of(p.work, step), stop - start, p.sizes.padded
+    z = at(p.work.gates, n, slots.now, start)
     if n == 0:
         for k in range(steps):
-            feed(weights, work.tokens, down(z, k * rows), t + k, start, stop)
+            embed(p, down(z, k * rows), slots.now + k, start, stop)
     else:
-        x, bias = at(work.hidden, n - 1, after, start), Block(row_of(weights.bias, n), 0, 1)
-        below, units = row_of(weights.below, n - 1), s.padded
+        x = at(p.work.hidden, n - 1, slots.after, start)
+        below, bias = row_of(p.weights.below, n - 1), Block(row_of(p.weights.bias, n), 0, 1)
         product(x, below, bias, z, steps * rows, units, 4 * units)
 
 
 @compiled
-def layer_forward(
-    s: Sizes,
-    weights: Weights,
-    work: Workspace,
-    n: int,
-    step: int,
-    from_zero: bool,
-    start: int,
-    stop: int,
-) -> None:
-    """Run layer n at step number `step`, from z without the recurrent product to h."""
+def layer_forward(p: Pass, n: int, step: int, from_zero: bool, start: int, stop: int) -> None:
+    """Add the recurrent product to z of layer n, and compute its gates and states.
+
+    The product is left out if the state before is known to be zero.
+    """
     outlined()
-    rows, units, t = stop - start, s.padded, step % work.gates.steps
-    before, after = step % work.hidden.steps, (step + 1) % work.hidden.steps
-    z = at(work.gates, n, t, start)
+    work, slots, rows, units = p.work, slots_of(p.work, step), stop - start, p.sizes.padded
+    z = at(work.gates, n, slots.now, start)
     if not from_zero:
-        h = at(work.hidden, n, before, start)
-        product(h, row_of(weights.recurrent, n), z, z, rows, units, 4 * units)
-    c, c_after = at(work.cell, n, before, start), at(work.cell, n, after, start)
-    tanh_c, h_after = at(work.tanh_cell, n, t, start), at(work.hidden, n, after, start)
+        h = at(work.hidden, n, slots.before, start)
+        product(h, row_of(p.weights.recurrent, n), z, z, rows, units, 4 * units)
+    c, c_after = at(work.cell, n, slots.before, start), at(work.cell, n, slots.after, start)
+    tanh_c, h_after = (
+        at(work.tanh_cell, n, slots.now, start),
+        at(work.hidden, n, slots.after, start),
+    )
     cell_forward(z, c, c_after, tanh_c, h_after, rows, units)
 
 
 @compiled
-def output_product(
-    s: Sizes, weights: Weights, work: Workspace, step: int, steps: int, start: int, stop: int
-) -> None:
-    """Write the logits of some steps, as `input_product` does its products."""
-    t, after, rows = step % work.gates.steps, (step + 1) % work.hidden.steps, stop - start
-    h, logits = at(work.hidden, s.layers - 1, after, start), at(work.logits, 0, t, start)
-    bias = Block(weights.output_bias.start, 0, 1)
-    product(h, weights.output.start, bias, logits, steps * rows, s.padded, s.logits)
+def output_product(p: Pass, step: int, steps: int, start: int, stop: int) -> None:
+    """Compute the logits of `steps` steps from number `step` on; compare `input_product`."""
+    s, slots = p.sizes, slots_of(p.work, step)
+    h = at(p.work.hidden, s.layers - 1, slots.after, start)
+    logits = at(p.work.logits, 0, slots.now, start)
+    bias = Block(p.weights.output_bias.start, 0, 1)
+    product(h, p.weights.output.start, bias, logits, steps * (stop - start), s.padded, s.logits)
 
 
 @compiled
-def step_forward(
-    s: Sizes,
-    weights: Weights,
-    work: Workspace,
-    step: int,
-    from_zero: bool,
-    start: int,
-    stop: int,
-) -> None:
-    """Run all layers at step number `step` for rows [start, stop), from a zero state or not.
-
-    Where `work` holds fewer steps, each one takes the place of an earlier one.
-    """
+def step_forward(p: Pass, step: int, from_zero: bool, start: int, stop: int) -> None:
+    """Run all layers at step number `step` for rows [start, stop), and compute the logits."""
     outlined()
-    for n in range(s.layers):
-        input_product(s, weights, work, n, step, 1, start, stop)
-        layer_forward(s, weights, work, n, step, from_zero, start, stop)
-    output_product(s, weights, work, step, 1, start, stop)
+    for n in range(p.sizes.layers):
+        input_product(p, n, step, 1, start, stop)
+        layer_forward(p, n, step, from_zero, start, stop)
+    output_product(p, step, 1, start, stop)
 
 
 @compiled
-def next_digit(s: Sizes, work: Workspace, t: int, row: int) -> int:
-    """Return the model's own next digit after step t."""
-    return argmax(at(work.logits, 0, t, row).start, s.vocabulary)
+def answer(p: Pass, t: int, row: int) -> int:
+    """Return the digit that the model finds most likely after slot t."""
+    return argmax(at(p.work.logits, 0, t, row).start, p.sizes.vocabulary)
 
 
 @compiled
-def pass_forward(
-    s: Sizes,
-    weights: Weights,
-    work: Workspace,
-    from_zero: bool,
-    free_running: bool,
-    start: int,
-    stop: int,
-) -> None:
+def pass_forward(p: Pass, from_zero: bool, free_running: bool, start: int, stop: int) -> None:
     """Run all T steps for rows [start, stop).
 
-    From a zero state, or from the one in `work`. Free-running: each digit but the first is the
-    argmax after the one before it. Of a small batch, where all inputs are known and all rows are
-    here, layer by layer.
+    The first step starts from the states in slot 0, or skips products with them if they are zero.
+    Free running, each digit but the first is the model's own answer to the one before.
     """
     outlined()
-    length = work.gates.steps
-    if not free_running and stop - start == work.gates.rows <= MOST_ROWS:
-        for n in range(s.layers):
-            input_product(s, weights, work, n, 0, length, start, stop)
-            for t in range(length):
-                layer_forward(s, weights, work, n, t, t == 0 and from_zero, start, stop)
-        output_product(s, weights, work, 0, length, start, stop)
+    if not free_running and stop - start == p.work.gates.rows <= MOST_ROWS:
+        _pass_by_layer(p, from_zero, start, stop)
         return
-    for t in range(length):
+    for t in range(p.work.gates.steps):
         if free_running and t:
             for row in range(start, stop):
-                work.tokens[t, row] = next_digit(s, work, t - 1, row)
-        step_forward(s, weights, work, t, t == 0 and from_zero, start, stop)
+                p.tokens[t, row] = answer(p, t - 1, row)
+        step_forward(p, t, t == 0 and from_zero, start, stop)
 
 
 @compiled
-def generate(
-    s: Sizes,
-    weights: Weights,
-    work: Workspace,
-    prompts: np.ndarray,
-    digits: np.ndarray,
-    start: int,
-    stop: int,
-) -> None:
-    """Write greedy digits (B, steps) after prompts (B, P), for rows [start, stop).
-
-    From a zero state, in a workspace of one step.
-    """
-    outlined()
-    given = prompts.shape[1]
-    for n in range(s.layers):
-        clear(at(work.hidden, n, 0, start), stop - start, s.padded)
-        clear(at(work.cell, n, 0, start), stop - start, s.padded)
-    for t in range(given + digits.shape[1] - 1):
-        for row in range(start, stop):
-            work.tokens[0, row] = prompts[row, t] if t < given else digits[row, t - given]
-        step_forward(s, weights, work, t, t == 0, start, stop)
-        if t >= given - 1:
-            for row in range(start, stop):
-                digits[row, t - given + 1] = next_digit(s, work, 0, row)
+def _pass_by_layer(p: Pass, from_zero: bool, start: int, stop: int) -> None:
+    """Run one layer after the other through all T steps."""
+    length = p.work.gates.steps
+    for n in range(p.sizes.layers):
+        input_product(p, n, 0, length, start, stop)
+        for t in range(length):
+            layer_forward(p, n, t, t == 0 and from_zero, start, stop)
+    output_product(p, 0, length, start, stop)

@@ -1,47 +1,30 @@
-"""The parallel jobs of the model: parts of the rows, or of the columns, one on each thread.
+"""The parallel kernels of the model, which the backend calls.
 
-There are two parallel loops, one over rows and one over columns, because compiling one takes
-seconds.
+`over_rows` runs a pass, or generation, with a part of the batch's rows on each thread.
+`over_columns` then computes the gradients of the weights, with a part of the matrices' columns on
+each thread. Between the two all threads wait for each other: a weight gradient needs d loss / d z
+of all rows.
+
+The work itself is in `forward`, `generation`, `backward` and `weight_gradients`.
 """
 
 import numpy as np
 from numba import prange
 
 from lstmbench_numba.backward import loss_backward, pass_backward
-from lstmbench_numba.compiling import compiled, compiled_parallel, outlined, part
-from lstmbench_numba.forward import generate, pass_forward
-from lstmbench_numba.gradients import output_gradients, weight_gradients
+from lstmbench_numba.compilation import compiled, compiled_parallel
+from lstmbench_numba.forward import Pass, pass_forward
+from lstmbench_numba.generation import generate_rows
 from lstmbench_numba.memory import at
-from lstmbench_numba.weights import Sizes, transposes_in, weights_in
-from lstmbench_numba.workspace import Memory, workspace_in
+from lstmbench_numba.threads import part
+from lstmbench_numba.transposes import transposes_in
+from lstmbench_numba.vectors import outlined
+from lstmbench_numba.weight_gradients import lstm_gradients, output_gradients
+from lstmbench_numba.weights import Sizes, weights_in
+from lstmbench_numba.workspace import Buffers, workspace_in
 
+# The jobs of `over_rows`.
 CONTINUE, FORWARD, TEACHER_FORCED, FREE_RUNNING, GENERATE = range(5)
-"""The jobs of `over_rows`."""
-
-
-@compiled
-def rows_job(
-    job: int,
-    s: Sizes,
-    parameters: np.ndarray,
-    copies: np.ndarray,
-    m: Memory,
-    prompts: np.ndarray,
-    digits: np.ndarray,
-    index: int,
-) -> None:
-    """Do the job of `over_rows` for part number `index` of the rows."""
-    outlined()
-    weights, work = weights_in(parameters, s), workspace_in(m, s)
-    start, stop = part(work.tokens.shape[1], len(m.losses), index, 1)
-    if job == GENERATE:
-        generate(s, weights, work, prompts, digits, start, stop)
-    else:
-        free_running = job == FREE_RUNNING
-        pass_forward(s, weights, work, job != CONTINUE, free_running, start, stop)
-        if job in (TEACHER_FORCED, FREE_RUNNING):
-            m.losses[index] = loss_backward(s, work, start, stop)
-            pass_backward(s, transposes_in(copies, s), work, start, stop)
 
 
 @compiled_parallel
@@ -50,36 +33,66 @@ def over_rows(
     s: Sizes,
     parameters: np.ndarray,
     copies: np.ndarray,
-    m: Memory,
+    buffers: Buffers,
     prompts: np.ndarray,
     digits: np.ndarray,
+    parts: int,
 ) -> None:
-    """Do a job for all rows of the batch, one part of them on each thread.
+    """Do a job for all rows of the batch, in `parts` parts at once.
 
-    FORWARD: all T steps over the tokens, to the logits. States in `m` before the first are zero.
+    FORWARD: run all T steps over the tokens, from zero states in `buffers`, up to the logits.
     CONTINUE: the same from any states.
-    TEACHER_FORCED: the same from zero, then the loss and its gradient for each z.
+    TEACHER_FORCED: the same from zero, then compute the loss and its gradient for each z.
     FREE_RUNNING: the same, with each digit but the first the argmax after the one before.
-    GENERATE: greedy digits (B, steps) after prompts (B, P), from zero; `m` is for T = 1.
+    GENERATE: fill `digits` (B, steps) after `prompts` (B, P), from zero; `buffers` are for T = 1.
+
+    One kernel does all of them, because each parallel loop takes seconds to compile.
     """
-    for index in prange(len(m.losses)):
-        rows_job(job, s, parameters, copies, m, prompts, digits, np.int64(index))
+    for index in prange(parts):
+        _rows_part(job, s, parameters, copies, buffers, prompts, digits, parts, np.int64(index))
 
 
 @compiled
-def columns_job(s: Sizes, m: Memory, gradient: np.ndarray, parts: int, index: int) -> None:
-    """Do the job of `over_columns` for part number `index` of the columns."""
+def _rows_part(
+    job: int,
+    s: Sizes,
+    parameters: np.ndarray,
+    copies: np.ndarray,
+    buffers: Buffers,
+    prompts: np.ndarray,
+    digits: np.ndarray,
+    parts: int,
+    index: int,
+) -> None:
+    """Do part number `index` of `over_rows`."""
     outlined()
-    work, total = workspace_in(m, s), weights_in(gradient, s)
-    panel, strip = 2 * s.width, at(work.strips, index, 0, 0).start
-    start, stop = part(4 * s.padded, parts, index, panel)
-    weight_gradients(s, work, total, strip, start, stop)
-    start, stop = part(s.logits, parts, index, panel)
-    output_gradients(s, work, total, strip, start, stop)
+    work = workspace_in(buffers, s)
+    tokens, targets = buffers.tokens[0], buffers.tokens[1]
+    p = Pass(s, weights_in(parameters, s), work, tokens)
+    start, stop = part(tokens.shape[1], parts, index, 1)
+    if job == GENERATE:
+        generate_rows(p, prompts, digits, start, stop)
+    else:
+        pass_forward(p, job != CONTINUE, job == FREE_RUNNING, start, stop)
+        if job in (TEACHER_FORCED, FREE_RUNNING):
+            buffers.losses[index] = loss_backward(s, work, targets, start, stop)
+            pass_backward(s, transposes_in(copies, s), work, start, stop)
 
 
 @compiled_parallel
-def over_columns(s: Sizes, m: Memory, gradient: np.ndarray, parts: int) -> None:
-    """Write the gradient of all weights after `over_rows`, a part of the columns on each thread."""
+def over_columns(s: Sizes, buffers: Buffers, gradient: np.ndarray, parts: int) -> None:
+    """Compute the gradients of all weights after `over_rows`, in `parts` parts at once."""
     for index in prange(parts):
-        columns_job(s, m, gradient, parts, np.int64(index))
+        _columns_part(s, buffers, gradient, parts, np.int64(index))
+
+
+@compiled
+def _columns_part(s: Sizes, buffers: Buffers, gradient: np.ndarray, parts: int, index: int) -> None:
+    """Do part number `index` of `over_columns`."""
+    outlined()
+    work, result = workspace_in(buffers, s), weights_in(gradient, s)
+    strip = at(work.strips, index, 0, 0).start
+    start, stop = part(4 * s.padded, parts, index, s.panel)
+    lstm_gradients(s, work, buffers.tokens[0], result, strip, start, stop)
+    start, stop = part(s.logits, parts, index, s.panel)
+    output_gradients(s, work, result, strip, start, stop)

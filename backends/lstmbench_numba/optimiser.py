@@ -1,20 +1,21 @@
-"""Global-norm clipping, Adam and the copies that follow from them, in parallel."""
+"""Clipping by global norm and Adam, in parallel over the flat array of all parameters."""
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numba import prange
 
 from lstmbench import Options
-from lstmbench_numba.compiling import compiled, compiled_parallel, outlined, part
-from lstmbench_numba.memory import ahead, pointer, row_of
-from lstmbench_numba.vector import load, spread, square_root, store, total, transpose_square, width
-from lstmbench_numba.weights import Sizes, aligned, transposes_in, weights_in
+from lstmbench_numba.compilation import compiled, compiled_parallel
+from lstmbench_numba.memory import aligned, pointer
+from lstmbench_numba.threads import part
+from lstmbench_numba.vector_math import square_root
+from lstmbench_numba.vectors import load, outlined, spread, store, total, width
 
 
 class Adam(NamedTuple):
-    """Scalars of one step: Kingma and Ba, https://arxiv.org/abs/1412.6980, algorithm 1."""
+    """The scalars of one step: Kingma and Ba, https://arxiv.org/abs/1412.6980, algorithm 1."""
 
     clip_norm: float
     beta1: float
@@ -25,9 +26,9 @@ class Adam(NamedTuple):
 
 
 class Moments:
-    """Running means of the gradient (n,) and of its square, and how many steps made them.
+    """The optimiser's state: running means of the gradient (n,) and of its square, and a count.
 
-    `norms` (parts,) is where each part of an update leaves its share of the squared norm.
+    `norms` (parts,) is where each part of an update writes its share of the squared norm.
     """
 
     def __init__(self, size: int, options: Options, parts: int) -> None:
@@ -55,7 +56,7 @@ class Moments:
 def _sum_of_squares(values: np.ndarray, start: int, stop: int) -> float:
     """Return the sum of the squares of values[start:stop], whole vectors.
 
-    A few vectors at a time are summed in their own precision, and those sums in float64.
+    Runs of 64 vectors are added up in the precision of the values, and their sums in float64.
     """
     outlined()
     x, result = pointer(values), 0.0
@@ -79,7 +80,7 @@ def _adam(
     start: int,
     stop: int,
 ) -> None:
-    """Make one step for [start, stop), whole vectors, with the gradient times `scale`."""
+    """Move parameters [start, stop), whole vectors, with the gradient multiplied by `scale`."""
     outlined()
     p, x, m, v = pointer(parameters), pointer(gradient), pointer(mean), pointer(square)
     for at in range(start, stop, width(p)):
@@ -92,45 +93,6 @@ def _adam(
         store(p, at, load(p, at) - step)
 
 
-@compiled
-def transpose(source: Any, target: Any, rows: int, columns: int, start: int, stop: int) -> None:
-    """Transpose columns [start, stop) of (rows, columns), from panels to panels."""
-    outlined()
-    one = width(source)
-    panel = 2 * one
-    for c in range(start, stop, one):
-        wide = min(panel, columns - c // panel * panel)
-        for r in range(0, rows, one):
-            high = min(panel, rows - r // panel * panel)
-            come = c // panel * panel * rows + r * wide + c % panel
-            go = r // panel * panel * columns + c * high + r % panel
-            transpose_square(ahead(source, come), wide, ahead(target, go), high)
-
-
-@compiled
-def _refresh(s: Sizes, parameters: np.ndarray, copies: np.ndarray, parts: int, index: int) -> None:
-    """Do `refresh` for part number `index` of the columns."""
-    outlined()
-    weights, targets = weights_in(parameters, s), transposes_in(copies, s)
-    panel, columns = 2 * s.width, 4 * s.padded
-    start, stop = part(columns, parts, index, panel)
-    for n in range(s.layers):
-        recurrent, target = row_of(weights.recurrent, n), row_of(targets.recurrent, n)
-        transpose(recurrent, target, s.padded, columns, start, stop)
-        if n:
-            below, target = row_of(weights.below, n - 1), row_of(targets.below, n - 1)
-            transpose(below, target, s.padded, columns, start, stop)
-    start, stop = part(s.logits, parts, index, panel)
-    transpose(weights.output.start, targets.output.start, s.padded, s.logits, start, stop)
-
-
-@compiled_parallel
-def refresh(s: Sizes, parameters: np.ndarray, copies: np.ndarray, parts: int) -> None:
-    """Bring the backward copies up to date with the parameters."""
-    for index in prange(parts):
-        _refresh(s, parameters, copies, parts, np.int64(index))
-
-
 @compiled_parallel
 def update(
     parameters: np.ndarray,
@@ -140,7 +102,11 @@ def update(
     norms: np.ndarray,
     adam: Adam,
 ) -> None:
-    """Clip `gradient` (n,) to the global norm and move `parameters` (n,), a part for each norm."""
+    """Clip `gradient` (n,) to the global norm and move `parameters` (n,) by one step of Adam.
+
+    There is a part for each of `norms`. All parts of the norm are known before the first parameter
+    moves, since one loop ends before the next one begins.
+    """
     size, parts, one = len(parameters), len(norms), width(pointer(parameters))
     for index in prange(parts):
         start, stop = part(size, parts, np.int64(index), one)

@@ -1,111 +1,95 @@
-"""The layout of what a pass leaves behind at one (B, T), and the views of it.
+"""The layout of what a pass leaves in memory, made once for each shape (B, T) of a batch.
 
-Arrays are time-major. P is the padded hidden size; a row of hidden units is P + one vector long,
-and a row of gates 4P + one vector: the vector more keeps rows from competing for the same few sets
+Arrays are time-major. P is the padded hidden size. Rows of hidden units lie S = P + one vector
+apart, rows of gates 4P + one vector: rows a power of two apart would compete for the same few sets
 of the cache.
 
-States have T + 1 places for T steps, as a ring::
+Steps are numbered from 0 on, without end, while arrays have a limited number of slots for them and
+are used as ring buffers. With T slots, step number t uses slot t mod T of `gates`, `tanh_cell` and
+`logits`. The states `hidden` and `cell` have T + 1 slots: step t reads slot t mod (T + 1) and
+writes the slot after it. A pass over T steps keeps all of them for backpropagation:
 
-    place            0     1     2   ...   T
-    before step 1    h_0                         h_0 is zero, or what the caller gives
-    after step T     h_0   h_1   h_2  ...  h_T   step t reads place t and writes place t + 1
+    step         0        1        2             T - 1
+    gates       [0]      [1]      [2]     ...   [T - 1]
+    hidden   [0] -> [1] -> [2] -> [3]     ...          -> [T]
+              ^ the initial state                          ^ the final state
 
-Step number k, counted on and on, reads place k mod (T + 1) and writes place (k + 1) mod (T + 1);
-its gates are in place k mod T. With T = 1, as when digits are generated, two places of states serve
-any number of steps in turn.
+Generation keeps nothing. It runs with T = 1, so that two slots of states take turns:
 
-`workspace_shapes` is the only place where the sizes are written.
+    step         0        1        2        3
+    gates       [0]      [0]      [0]      [0]
+    hidden   [0] -> [1] -> [0] -> [1] -> [0]   ...
 """
 
-from typing import Any, NamedTuple
+from typing import Generic, NamedTuple
 
 import numpy as np
+from numba.extending import register_jitable
 
-from lstmbench_numba.compiling import compiled
-from lstmbench_numba.memory import Grid, next_grid, pointer
+from lstmbench_numba.compilation import compiled
+from lstmbench_numba.memory import Grid, Part, Shape, views_in
 from lstmbench_numba.weights import Sizes
 
+# Rows of the batch and time that a weight gradient sums at once: what stays in the L2 cache.
 DEPTH = 128
-"""How many rows, of the batch at all steps, a weight gradient sums at once: what stays in the L2
-cache."""
-
-Shapes = tuple[tuple[int, int, int, int], ...]
-"""Layers, steps, rows and columns of consecutive grids."""
 
 
-class Workspace(NamedTuple):
-    """Views of what a pass leaves behind; made once and used by every call."""
-
-    tokens: np.ndarray  # (T, B) int64, the digit that goes in at each step
-    targets: np.ndarray  # (T, B) int64
-    gates: Grid  # activated i, f, g, o; in the backward pass d loss / d z
-    hidden: Grid  # h; a ring of T + 1 places
-    cell: Grid  # c; likewise
-    tanh_cell: Grid
-    d_hidden: Grid  # d loss / d h of the step at hand
-    d_cell: Grid  # d loss / d c, likewise
-    logits: Grid  # after the loss its gradient
-    zero: Grid  # to start sums from
-    strips: Grid  # a strip of d loss / d z, for each thread
-
-
-GRIDS = Workspace._fields[2:]
-"""The names of the grids, in their order in memory."""
-
-
-class Memory(NamedTuple):
-    """The arrays behind a `Workspace`: few, as each one adds to a parallel loop's compilation."""
+class Buffers(NamedTuple):
+    """The arrays of one workspace: few, as each one adds to a parallel loop's compile time."""
 
     tokens: np.ndarray  # (2, T, B) int64: inputs and targets
-    numbers: np.ndarray  # all grids, one after the other
-    losses: np.ndarray  # (parts,) float64: cross-entropy summed over each part of the rows, in nats
+    numbers: np.ndarray  # all parts of `Workspace`
+    losses: np.ndarray  # (threads,) float64: cross-entropy of each part of the rows, in nats
 
 
-@compiled
-def workspace_shapes(s: Sizes, batch: int, length: int, parts: int) -> Shapes:
-    """Return the shapes of the grids of a workspace at (B, T), for so many threads."""
-    units, gates = s.padded + s.width, 4 * s.padded + s.width
-    return (
-        (s.layers, length, batch, gates),
-        (s.layers, length + 1, batch, units),
-        (s.layers, length + 1, batch, units),
-        (s.layers, length, batch, units),
-        (s.layers, 1, batch, units),
-        (s.layers, 1, batch, units),
-        (1, length, batch, s.logits),
-        (1, 1, 1, units),
-        (parts, 1, DEPTH, 2 * s.width),
-    )
+class Workspace(NamedTuple, Generic[Part]):
+    """What a pass leaves behind."""
+
+    gates: Part  # activated i, f, g, o; on the way back d loss / d z
+    hidden: Part  # h; slot 0 is the initial state
+    cell: Part  # c; likewise
+    tanh_cell: Part  # tanh c
+    d_hidden: Part  # d loss / d h of the step at hand
+    d_cell: Part  # d loss / d c of the step at hand
+    logits: Part  # after the loss its gradient
+    zero: Part  # one row of zeros, for sums to start from
+    strips: Part  # for each thread a panel of d loss / d z: see `weight_gradients.pack`
 
 
-@compiled
-def workspace_in(m: Memory, s: Sizes) -> Workspace:
-    """Return the grids of a memory."""
-    _, length, batch = m.tokens.shape
-    shapes = workspace_shapes(s, batch, length, 1)
-    gates = Grid(pointer(m.numbers), shapes[0][1], shapes[0][2], shapes[0][3])
-    hidden = _next(gates, shapes[0], shapes[1])
-    cell = _next(hidden, shapes[1], shapes[2])
-    tanh_cell = _next(cell, shapes[2], shapes[3])
-    d_hidden = _next(tanh_cell, shapes[3], shapes[4])
-    d_cell = _next(d_hidden, shapes[4], shapes[5])
-    logits = _next(d_cell, shapes[5], shapes[6])
-    zero = _next(logits, shapes[6], shapes[7])
-    strips = _next(zero, shapes[7], shapes[8])
-    tokens, targets = m.tokens[0], m.tokens[1]
+class Slots(NamedTuple):
+    """Where a step lies in the ring buffers."""
+
+    now: int  # in gates, tanh_cell and logits
+    before: int  # the states that it reads
+    after: int  # the states that it writes
+
+
+@register_jitable
+def workspace_shapes(s: Sizes, batch: int, length: int, threads: int) -> Workspace[Shape]:
+    """Return the layout for (B, T) = (batch, length), for Python and for compiled code."""
+    units = s.padded + s.width
     return Workspace(
-        tokens, targets, gates, hidden, cell, tanh_cell, d_hidden, d_cell, logits, zero, strips
+        gates=(s.layers, length, batch, 4 * s.padded + s.width),
+        hidden=(s.layers, length + 1, batch, units),
+        cell=(s.layers, length + 1, batch, units),
+        tanh_cell=(s.layers, length, batch, units),
+        d_hidden=(s.layers, 1, batch, units),
+        d_cell=(s.layers, 1, batch, units),
+        logits=(1, length, batch, s.logits),
+        zero=(1, 1, 1, units),
+        strips=(threads, 1, DEPTH, s.panel),
     )
 
 
 @compiled
-def _next(grid: Grid, shape: Any, following: Any) -> Grid:
-    """Return the grid of shape `following` after one of `shape`."""
-    return next_grid(grid, shape[0], following[1], following[2], following[3])
+def workspace_in(buffers: Buffers, s: Sizes) -> Workspace[Grid]:
+    """Return views of the workspace in its buffers."""
+    _, length, batch = buffers.tokens.shape
+    return views_in(buffers.numbers, workspace_shapes(s, batch, length, len(buffers.losses)))
 
 
-def workspace_layout(
-    s: Sizes, batch: int, length: int, parts: int
-) -> dict[str, tuple[int, int, int, int]]:
-    """Return the shape of each grid by name, in order."""
-    return dict(zip(GRIDS, workspace_shapes.py_func(s, batch, length, parts), strict=True))
+@compiled
+def slots_of(work: Workspace[Grid], step: int) -> Slots:
+    """Return the slots of step number `step`."""
+    states = work.hidden.steps
+    return Slots(step % work.gates.steps, step % states, (step + 1) % states)
