@@ -4,7 +4,9 @@ At small sizes a step on a GPU waits for Python to launch one small kernel after
 capture works and what it forbids: https://docs.pytorch.org/docs/stable/notes/cuda.html#cuda-graphs
 """
 
-from collections.abc import Callable
+import gc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import NamedTuple, TypeAlias
 
 from torch import Tensor, cuda
@@ -18,6 +20,18 @@ class Captured(NamedTuple):
     graph: cuda.CUDAGraph
     arguments: list[Tensor]
     results: tuple[Tensor, ...]
+
+
+@contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    """Keep Python's collector from destroying other graphs, which would invalidate a capture."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 class Graphs:
@@ -36,7 +50,10 @@ class Graphs:
         self, function: Function, *arguments: Tensor, **options: int
     ) -> tuple[Tensor, ...]:
         """Call `function`; what it returns are tensors that nothing will overwrite."""
-        key = function, *options.items(), *(x.shape for x in arguments)
+        # The plain function of a method: a key that held the backend, which holds its graphs, would
+        # leave them all to the garbage collector.
+        plain = getattr(function, "__func__", function)
+        key = plain, *options.items(), *(x.shape for x in arguments)
         if key not in self._captured:
             results = self._call(function, *arguments, **options)
             self._captured[key] = self._capture(function, *arguments, **options)
@@ -57,6 +74,6 @@ class Graphs:
 
     def _capture(self, function: Function, *arguments: Tensor, **options: int) -> Captured:
         graph, own = cuda.CUDAGraph(), [x.clone() for x in arguments]
-        with cuda.graph(graph, pool=self._pool, stream=self._stream):
+        with _no_garbage_collection(), cuda.graph(graph, pool=self._pool, stream=self._stream):
             results = function(*own, **options)
         return Captured(graph, own, results)

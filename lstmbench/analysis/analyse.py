@@ -140,14 +140,16 @@ def _contender_result(
         _add_roofline(result, settings, peaks)
     _add_training(result, records.of(contender, Epoch), records.of(contender, Trained))
     evidence: list[Evidence] = [*failures, *result.rungs, *result.checks]
-    result.verdict = verdict_on(evidence, known.get(contender.backend), too_fast(result))
+    result.verdict = verdict_on(evidence, known.get(contender.backend), impossible(result))
     return result
 
 
-def too_fast(result: ContenderResult) -> list[str]:
-    """Return what to know of each workload that was done faster than the machine can."""
+def impossible(result: ContenderResult) -> list[str]:
+    """Return what to know of each workload that was done faster than a machine can."""
     return [
-        roofline.in_words(name, share) for name, share in result.roofline.items() if share.too_fast
+        roofline.in_words(name, share)
+        for name, share in result.roofline.items()
+        if share.impossible
     ]
 
 

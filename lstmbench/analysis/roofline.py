@@ -1,6 +1,5 @@
 """How near to the machine's limit a contender came, and what holds it back."""
 
-import math
 from typing import Literal, NamedTuple
 
 from lstmbench.interface.operations import Work
@@ -12,6 +11,9 @@ Bottleneck = Literal["arithmetic", "bandwidth", "dispatch"]
 
 NEAR = 0.5
 """Nearer to the limit than this share, the limit itself holds back; else dispatch does."""
+IMPOSSIBLE = 2.0
+"""Beyond so many times the measured limit, work has been left out. The limit is that of a BLAS,
+which may be built for vectors half as wide as the machine's, but hardly for less."""
 
 
 class Share(NamedTuple):
@@ -22,10 +24,17 @@ class Share(NamedTuple):
     bottleneck: Bottleneck
 
     @property
-    def too_fast(self) -> bool:
-        """Whether the whole interval beats the limit: an error, not a record."""
-        low = self.estimate.low
-        return self.estimate.value > 1 and not low <= 1
+    def beats_limit(self) -> bool:
+        """Whether the whole interval is beyond the measured limit, which is then too low."""
+        return self._beyond(1.0)
+
+    @property
+    def impossible(self) -> bool:
+        """Whether the whole interval is beyond what a machine can do: an error, not a record."""
+        return self._beyond(IMPOSSIBLE)
+
+    def _beyond(self, share: float) -> bool:
+        return self.estimate.value > share and not self.estimate.low <= share
 
 
 def least_seconds(work: Work, peaks: MachinePeaks) -> tuple[float, float]:
@@ -59,11 +68,8 @@ def best(probes: list[MachinePeaks]) -> MachinePeaks | None:
 
 
 def in_words(workload: str, found: Share) -> str:
-    """Return what to know of a workload that was done faster than the machine can."""
-    value = found.estimate.value
-    if math.isnan(value):
-        return ""
-    return (
-        f"{workload} is {value:.2f} times as fast as this machine's limit allows: work left out, "
-        "an error in the timing, or too low a limit"
-    )
+    """Return what to know of a workload that was done faster than the measured limit."""
+    what = f"{workload} is {found.estimate.value:.2f} times as fast as the measured limit"
+    if found.impossible:
+        return f"{what}: work left out, or an error in the timing"
+    return f"{what}: NumPy's BLAS, which measures it, is not at its best here"

@@ -45,7 +45,7 @@ def verdict_on(
     """Return the verdict on one contender.
 
     `evidence` is of that contender; `known` are the differences that are expected of it, by place.
-    `too_fast` says, in words, which of its times beat the machine's limit.
+    `too_fast` says, in words, which of its times are beyond what a machine can do.
     """
     known = known or {}
     kept = list(evidence)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from lstmbench.analysis import roofline
 from lstmbench.analysis.analyse import TARGET_ACCURACY
 from lstmbench.analysis.results import RunResult
 from lstmbench.interface.workloads import GENERATED_DIGITS
@@ -127,6 +128,11 @@ def _problems(run: RunResult) -> list[str]:
         label = one.contender.label
         result += [f"{label}: {reason}" for reason in one.verdict.reasons]
         result += [f"{label}: expected to differ at {excused}" for excused in one.verdict.excused]
+        result += [
+            f"{label}: {roofline.in_words(name, share)}"
+            for name, share in one.roofline.items()
+            if share.beats_limit and not share.impossible
+        ]
         if one.verdict.status == "not claimed":
             result.append(f"{label}: offers nothing that could be compared")
     result += [f"{name}: left out: {why}" for name, why in run.header.skipped.items()]

@@ -40,15 +40,24 @@ def test_without_work_there_is_no_share() -> None:
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "beaten"),
-    [(0.5, 0.9, True), (0.5, 1.1, False), (1.5, 2.0, False), (math.nan, math.nan, True)],
+    ("value", "low", "high", "beats", "impossible"),
+    [
+        (2.0, 1.5, 2.5, False, False),
+        (0.8, 0.5, 1.1, False, False),
+        (0.8, 0.7, 0.9, True, False),
+        (0.45, 0.3, 0.6, True, False),
+        (0.4, 0.3, 0.45, True, True),
+        (0.8, math.nan, math.nan, True, False),
+        (0.4, math.nan, math.nan, True, True),
+    ],
 )
-def test_too_fast_is_a_whole_interval_beyond_the_limit(
-    low: float, high: float, beaten: bool
+def test_a_limit_is_beaten_or_impossibly_so_by_the_whole_interval(
+    value: float, low: float, high: float, beats: bool, impossible: bool
 ) -> None:
-    value = low if not math.isnan(low) else 0.5
     found = roofline.share(Work(1, 0), Estimate(value, low, high), peaks(1.0, 1.0))
-    assert found is not None and found.too_fast == beaten
+    assert found is not None
+    assert (found.beats_limit, found.impossible) == (beats, impossible)
+    assert ("left out" in roofline.in_words("train", found)) == impossible
 
 
 def test_the_best_of_all_launches_counts() -> None:

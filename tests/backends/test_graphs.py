@@ -4,6 +4,8 @@ What this stands in for is the recording alone: replays know only the tensors of
 nothing may ask for a number on the host. Streams and memory pools have no part in it.
 """
 
+import gc
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from types import SimpleNamespace
@@ -159,3 +161,31 @@ def test_replays_agree_on_every_rung(name: str) -> None:
 def test_a_number_asked_for_on_the_host_is_refused_while_capturing() -> None:
     with pytest.raises(RuntimeError, match="not permitted"):
         graphs.Graphs()(lambda x: (x * x.sum().item(),), torch.ones(2))
+
+
+@pytest.mark.usefixtures("recorded")
+def test_graphs_are_freed_with_their_backend_and_not_by_the_collector() -> None:
+    """A graph that is destroyed while another is being captured invalidates the capture."""
+    case = parity.CASES["odd"]
+    backend = Replaying(case.options(Options(threads=1)))
+    everything(backend, case)
+    graph = weakref.ref(next(iter(backend.graphs._captured.values())).graph)
+    gc.disable()
+    try:
+        del backend
+        assert graph() is None
+    finally:
+        gc.enable()
+
+
+@pytest.mark.usefixtures("recorded")
+def test_nothing_is_collected_while_capturing() -> None:
+    seen = []
+
+    def function(x: Any) -> tuple[Any, ...]:
+        seen.append(gc.isenabled())
+        return (x + 1,)
+
+    graphs.Graphs()(function, torch.ones(2))
+    assert seen == [True, False], "called once, then captured"
+    assert gc.isenabled()
