@@ -39,7 +39,7 @@ def counts(output: str) -> dict[str, int]:
 
 
 @pytest.mark.usefixtures("installed")
-def test_check_tells_where_each_backend_first_departs() -> None:
+def test_check_tells_where_each_backend_first_differs() -> None:
     numpy, wrong, aborting, partial = conformance.check(
         "numpy", "notanumber", "aborts", "inferencealone", **SMALL
     )

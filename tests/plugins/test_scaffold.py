@@ -80,7 +80,7 @@ def test_what_is_there_already_is_left_alone(tmp_path: Path, registry: Registry)
         scaffold.create("mine", tmp_path / "file", registry)
 
 
-def test_it_installs_and_first_departs_at_forward(tmp_path: Path) -> None:
+def test_it_installs_and_first_differs_at_forward(tmp_path: Path) -> None:
     site = Site(tmp_path / "site")
     done = site.run("lstmbench", "plugin", "new", "mine", cwd=tmp_path)
     assert done.returncode == 0, done.stderr

@@ -1,6 +1,6 @@
 """Backends that do one thing wrong, for workers: put this folder on their PYTHONPATH.
 
-Each is NumPy's until a training step. The late ones are sound for LATE steps after each `load`,
+Each is NumPy's until a training step. The late ones are correct for LATE steps after each `load`,
 which is more than the parity ladder takes.
 """
 
@@ -22,9 +22,9 @@ LONG = 600
 
 
 class Misbehaving(NumpyBackend):
-    """Sound for `sound_steps` training steps after `load`; then it does `misbehave`, each time."""
+    """Correct for `correct_steps` training steps after `load`; then it does `misbehave`, each time."""
 
-    sound_steps = 0
+    correct_steps = 0
 
     def load(self, parameters: Parameters) -> None:
         super().load(parameters)
@@ -32,7 +32,7 @@ class Misbehaving(NumpyBackend):
 
     def train_step(self, inputs: Any, targets: Any, free_running: bool = False) -> Any:
         self.steps += 1
-        if self.steps > self.sound_steps:
+        if self.steps > self.correct_steps:
             self.misbehave()
         return super().train_step(inputs, targets, free_running)
 
@@ -153,32 +153,32 @@ class Prints(Misbehaving):
 
 
 class RaisesLate(Raises):
-    sound_steps = LATE
+    correct_steps = LATE
 
 
 class AbortsLate(Aborts):
-    sound_steps = LATE
+    correct_steps = LATE
 
 
 class HangsLate(Hangs):
-    sound_steps = LATE
+    correct_steps = LATE
 
 
 class IsKilledLate(IsKilled):
-    sound_steps = LATE
+    correct_steps = LATE
 
 
 class NotANumberLate(NotANumber):
-    sound_steps = LATE
+    correct_steps = LATE
 
 
 class ChangesInputsLate(Misbehaving):
-    sound_steps = LATE
+    correct_steps = LATE
 
     def train_step(self, inputs: Any, targets: Any, free_running: bool = False) -> Any:
         loss = NumpyBackend.train_step(self, inputs, targets, free_running)
         self.steps += 1
-        if self.steps > self.sound_steps:
+        if self.steps > self.correct_steps:
             inputs[...] = targets
         return loss
 
@@ -186,11 +186,11 @@ class ChangesInputsLate(Misbehaving):
 class StopsWorkingLate(Misbehaving):
     """Hands back the last loss and trains no more: very fast, and wrong."""
 
-    sound_steps = LATE
+    correct_steps = LATE
     last = 0.0
 
     def train_step(self, inputs: Any, targets: Any, free_running: bool = False) -> Any:
-        if self.steps >= self.sound_steps:
+        if self.steps >= self.correct_steps:
             return self.last
         self.last = super().train_step(inputs, targets, free_running)
         return self.last
