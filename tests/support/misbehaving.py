@@ -22,7 +22,7 @@ LONG = 600
 
 
 class Misbehaving(NumpyBackend):
-    """Correct for `correct_steps` training steps after `load`; then it does `misbehave`, each time."""
+    """Correct for `correct_steps` training steps after `load`, then it misbehaves, each time."""
 
     correct_steps = 0
 
