@@ -19,7 +19,7 @@ PACKAGES = sorted(
     for folder in (ROOT, ROOT / "backends", ROOT / "tasks")
     for path in folder.glob("lstmbench*/__init__.py")
 )
-CACHES = ("__pycache__", ".egg-info", "_cache", ".benchmarks")
+CACHES = ("__pycache__/", ".egg-info/", "_cache/", ".benchmarks/")
 
 
 def files(folder: Path, base: Path) -> set[str]:
