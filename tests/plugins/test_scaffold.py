@@ -30,6 +30,7 @@ def test_a_distribution_is_written_under_names_that_fit_together(
         "lstmbench_my_own_lstm/__init__.py",
         "lstmbench_my_own_lstm/backend.py",
         "lstmbench_my_own_lstm/plugin.py",
+        "lstmbench_my_own_lstm/py.typed",
         "pyproject.toml",
         "tests/test_backend.py",
     ]
