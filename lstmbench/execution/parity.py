@@ -1,26 +1,50 @@
 """The parity ladder across processes: the oracle in one worker, a contender in another."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 from lstmbench import parity
-from lstmbench.execution.workers import Worker, WorkerFailed
+from lstmbench.execution.workers import Worker, WorkerFactory, WorkerFailed
 from lstmbench.interface.errors import UsageError
-from lstmbench.parity.cases import NAMES
+from lstmbench.parity import comparing
+from lstmbench.parity.cases import RUN, RUN_SEEN, VISIBLE_RATE
 from lstmbench.parity.rungs import rungs
 from lstmbench.protocol.contender import Contender
 from lstmbench.protocol.messages import Done, ExpectCase, ObserveCase
 from lstmbench.protocol.observations import RungResult
+from lstmbench.protocol.settings import Settings
 
 Expectations = dict[str, dict[str, parity.Expected]]
 """What is expected, by case and rung."""
 
 
-def expectations(oracle: Worker) -> Expectations:
+def expectations(factory: WorkerFactory, settings: Settings) -> Expectations:
     """Return what every contender must show, at every case and on every rung.
 
-    Raises UsageError if the oracle computes wrongly on this machine.
+    Two oracles share the cases, as the run's own take about as long as all others. Raises
+    UsageError if an oracle computes wrongly on this machine.
     """
-    return {case: _expected_at(oracle, case) for case in NAMES}
+    with ThreadPoolExecutor() as pool:
+        shares = [
+            pool.submit(_of_fixed_cases, factory, settings),
+            pool.submit(_of_run, factory, settings),
+        ]
+    return shares[0].result() | shares[1].result()
+
+
+def _of_fixed_cases(factory: WorkerFactory, settings: Settings) -> Expectations:
+    with factory.open_oracle(settings) as oracle:
+        return {case: _expected_at(oracle, case) for case in parity.CASES}
+
+
+def _of_run(factory: WorkerFactory, settings: Settings) -> Expectations:
+    """Return what is expected at the run's own case; at a visible learning rate too, if need be."""
+    with factory.open_oracle(settings) as oracle:
+        found = {RUN: _expected_at(oracle, RUN)}
+        hidden = any(comparing.unseen(expected) for expected in found[RUN].values())
+        if hidden and settings.learning_rate != VISIBLE_RATE:
+            found[RUN_SEEN] = _expected_at(oracle, RUN_SEEN)
+        return found
 
 
 def _expected_at(oracle: Worker, case: str) -> dict[str, parity.Expected]:
@@ -38,7 +62,7 @@ def climb(worker: Worker, contender: Contender, expected: Expectations) -> Itera
 
     Raises WorkerFailed, with the rung at which it happened, if the worker ends on the way.
     """
-    for case in NAMES:
+    for case in expected:
         ahead = iter(rungs(case))
         try:
             for reply in worker.stream(ObserveCase(case=case), Done):
@@ -50,6 +74,7 @@ def climb(worker: Worker, contender: Contender, expected: Expectations) -> Itera
                         rung=reply.rung,
                         result=parity.compare(expected[case][reply.rung], reply),
                         traceback=reply.traceback,
+                        seconds=reply.seconds,
                     )
         except WorkerFailed as error:
             rung = next(ahead, None)

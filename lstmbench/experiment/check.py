@@ -68,8 +68,7 @@ def climb(
 ) -> Iterator[CheckResult]:
     """Yield the result of each contender, as it is reached; `known` failures are by backend."""
     with WorkerFactory(registry) as factory:
-        with factory.open_oracle(settings) as oracle:
-            expected = parity.expectations(oracle)
+        expected = parity.expectations(factory, settings)
         for contender in contenders:
             found = CheckResult(contender, known=(known or {}).get(contender.backend, {}))
             try:

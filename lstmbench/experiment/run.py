@@ -113,7 +113,7 @@ class Runner:
         with self.factory.open_oracle(self.settings) as oracle:
             if not self.of(Ceiling):
                 self.record(oracle.ask(Survey(), Ceiling))
-            expected = parity.expectations(oracle)
+        expected = parity.expectations(self.factory, self.settings)
         progress.advance()
         first_calls = Prepare(launch=COLD, workloads=list(WORKLOADS))
         for one in contenders:

@@ -18,6 +18,9 @@ import numpy as np
 
 from lstmbench.interface.model import ModelSpec
 
+VARIED_GAIN = 4.0
+"""How far above 1, where a recurrent network becomes chaotic, the gain of `draw_varied` is."""
+
 
 def random_generator(seed: int, *key: int) -> np.random.Generator:
     """Return the generator of all random numbers: PCG64 from a seed and an explicit spawn key."""
@@ -32,6 +35,24 @@ def draw(seed: int, model: ModelSpec, dtype: str = "float64") -> dict[str, np.nd
         name: random.uniform(-bound, bound, shape).astype(dtype)
         for name, shape in model.shapes.items()
     }
+
+
+def draw_varied(
+    random: np.random.Generator, model: ModelSpec, dtype: str = "float64"
+) -> dict[str, np.ndarray]:
+    """Draw parameters with which greedy digits vary, and depend on all that came before.
+
+    Weights are N(0, VARIED_GAIN^2 / H), so that the recurrent dynamics are chaotic, and biases
+    N(0, 0.1^2), but for a forget gate that is open by 2, which keeps the memory of a long prompt.
+    """
+    result = {}
+    for name, shape in model.shapes.items():
+        scale = 0.1 if name.endswith("bias") else VARIED_GAIN / np.sqrt(model.hidden)
+        values = random.normal(0, scale, shape)
+        if name.startswith("lstm") and name.endswith("bias"):
+            values[model.hidden : 2 * model.hidden] += 2
+        result[name] = values.astype(dtype)
+    return result
 
 
 def views(flat: np.ndarray, layout: Mapping[str, tuple[int, ...]]) -> dict[str, np.ndarray]:

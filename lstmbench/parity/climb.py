@@ -1,14 +1,15 @@
 """One backend at one case: what the rungs of the ladder work with."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from lstmbench.interface import Backend, OptimiserSpec, Options, Parameters
+from lstmbench.interface import BatchShape, OptimiserSpec, Options, Parameters
 from lstmbench.parity.cases import Case
 from lstmbench.parity.values import Arrays
+from lstmbench.parity.variants import Change, Make, unchanged
 
 BATCHES = 12
 """How many batches are staged; the longest rung, a trajectory, takes one for each step."""
@@ -16,43 +17,58 @@ LARGE_STEP = OptimiserSpec(learning_rate=1e22, beta1=0.0, beta2=0.0, epsilon=1e1
 """Settings that make a step of Adam proportional to the clipped gradient, and far larger than the
 parameters: compared with this epsilon, the root of the second moment is nothing."""
 
-Make = Callable[[Options], Backend]
-"""What makes a backend: its class, or a function."""
-
 
 class Climb:
     """A backend at a case. Every rung starts from fresh copies of parameters and inputs.
 
-    `initial` are the case's own parameters unless given. Raises what the backend's constructor or
-    its first `load` raises.
+    Parameters are drawn in `dtype`, that of the options unless given, and every load is of what
+    `change` makes of them. Raises what the backend's constructor or its first `load` raises.
     """
 
     def __init__(
-        self, make: Make, options: Options, case: Case, initial: Parameters | None = None
+        self,
+        make: Make,
+        options: Options,
+        case: Case,
+        dtype: str = "",
+        change: Change = unchanged,
     ) -> None:
         self.make, self.case = make, case
         self.options = case.options(options)
+        self.dtype, self.change = dtype or options.dtype, change
         self.backend = make(self.options)
-        self.initial = initial or case.parameters(options.dtype)
         self.start()
 
     def start(self) -> None:
-        """Load the initial parameters and stage all batches anew."""
-        self.load(self.backend)
+        """Load the case's own parameters and stage all batches anew."""
+        self.load(self.case.parameters(self.dtype))
         self.sequences = self.case.tokens(BATCHES)
         self.staged = self.stage(self.sequences)
 
-    def inputs_changed(self) -> bool:
-        """Return whether the digits that were staged are no longer what they were."""
-        return not np.array_equal(self.sequences, self.case.tokens(BATCHES))
+    def changed(self) -> str:
+        """Return what the backend has changed of what it was given: "" or the name of it."""
+        if not np.array_equal(self.sequences, self.case.tokens(BATCHES)):
+            return "inputs"
+        same = (np.array_equal(array, self.loaded[name]) for name, array in self.given.items())
+        return "" if all(same) else "parameters"
 
-    def load(self, backend: Backend) -> None:
-        """Load copies of the initial parameters into a backend."""
-        backend.load({name: array.copy() for name, array in self.initial.items()})
+    def load(self, parameters: Parameters) -> None:
+        """Load what `change` makes of parameters."""
+        self.given = self.change(parameters)
+        self.loaded = unchanged(self.given)
+        self.backend.load(self.given)
 
     def stage(self, sequences: np.ndarray) -> list[tuple[Any, Any]]:
         """Return staged inputs and targets of each batch of `sequences` (n, B, T + 1)."""
         return [(self.backend.stage(x[:, :-1]), self.backend.stage(x[:, 1:])) for x in sequences]
+
+    def stage_shape(self, shape: BatchShape, count: int) -> list[tuple[Any, Any]]:
+        """Return staged batches of another shape."""
+        return self.stage(replace(self.case, shape=shape).tokens(count))
+
+    def claims(self, *methods: str) -> bool:
+        """Return whether the backend offers all these methods."""
+        return set(methods) <= self.backend.capabilities()
 
     def fetch(self, arrays: Mapping[str, Any]) -> Arrays:
         """Return copies on the host of named arrays that a method returned."""
@@ -65,12 +81,15 @@ class Climb:
         """
         return np.stack([np.array(self.backend.fetch(result)) for result in results])
 
+    def losses(self, losses: list[Any]) -> Arrays:
+        """Return the loss of each of several steps, fetched only now."""
+        return {f"loss of step {n}": loss for n, loss in enumerate(self.stack(losses), 1)}
+
     def moves(self, losses: list[Any]) -> Arrays:
         """Return how far each parameter has moved since it was loaded, and the losses so far."""
-        stacked = self.stack(losses)
+        told = self.losses(losses)
         after = self.backend.parameters()
-        moved = {name: after[name] - before for name, before in self.initial.items()}
-        return moved | {"loss": stacked}
+        return {name: after[name] - before for name, before in self.loaded.items()} | told
 
     def large_step(self, clip_norm: float) -> Arrays:
         """Return how far one step moves each parameter (float64) with the options LARGE_STEP.
@@ -79,9 +98,9 @@ class Climb:
         """
         optimiser = replace(LARGE_STEP, clip_norm=clip_norm)
         other = self.make(replace(self.options, **vars(optimiser)))
-        self.load(other)
+        other.load(unchanged(self.loaded))
         other.train_step(*self.staged[0])
         after = other.parameters()
         return {
-            name: after[name].astype(np.float64) - before for name, before in self.initial.items()
+            name: after[name].astype(np.float64) - before for name, before in self.loaded.items()
         }

@@ -4,9 +4,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lstmbench.parity.values import Arrays, Comparison, Expected
+from lstmbench.parity.activations import Level
+from lstmbench.parity.values import Arrays, Comparison, Expected, Outcome
 
 INFINITE = float("inf")
+WIDEST = 0.5
+"""No tolerance is wider: where it would be, honest arithmetic itself may be anything."""
+TOO_SMALL = "too small to see"
+TOO_SENSITIVE = "too sensitive to rounding to be compared"
+SEEN = 8
+"""An array is seen if its norm is at least so many times what storing its numbers may change."""
 
 
 def relative_error(actual: np.ndarray, expected: np.ndarray) -> float:
@@ -16,37 +23,71 @@ def relative_error(actual: np.ndarray, expected: np.ndarray) -> float:
     """
     if actual.shape != expected.shape or not np.isfinite(actual).all():
         return INFINITE
-    difference = float(np.linalg.norm((actual.astype(np.float64) - expected).ravel()))
-    norm = float(np.linalg.norm(expected.astype(np.float64).ravel()))
+    difference, norm = _distance(actual, expected), _norm(expected)
     return difference / norm if norm else difference
 
 
+def largest_error(actual: np.ndarray, expected: np.ndarray, by_call: bool) -> float:
+    """Return the relative error, by call the largest over the first axis."""
+    if not by_call or actual.shape != expected.shape:
+        return relative_error(actual, expected)
+    return max(map(relative_error, actual, expected), default=0.0)
+
+
 class Found(NamedTuple):
-    """One array's error, as a multiple of its tolerance: at most 1 is close enough."""
+    """One array's error, as a multiple of its tolerance: at most 1 is close enough.
+
+    `approximate_error` is the multiple of the tolerance of approximate activations.
+    """
 
     error: float
     note: str = ""
     tolerance: float | None = None
+    approximate: float | None = None
+    approximate_error: float = INFINITE
+    seen: bool = True
+
+    def outcome(self, level: Level) -> Outcome:
+        """Return what comes of it for a contender whose activations are that good."""
+        if not self.seen:
+            return "not seen"
+        if self.error <= 1:
+            return "passed"
+        if level == "approximate" and self.approximate_error <= 1:
+            return "passed as approximate"
+        return "failed"
 
 
-def compare_arrays(expected: Expected, actual: Arrays) -> Comparison:
-    """Compare named arrays with expected ones, each by relative error or as greedy digits."""
+RANKS: tuple[Outcome, ...] = ("passed", "passed as approximate", "not seen", "failed")
+
+
+def compare_arrays(expected: Expected, actual: Arrays, level: Level = "approximate") -> Comparison:
+    """Compare named arrays with expected ones, each by relative error or as greedy digits.
+
+    At the level "accurate" the tolerances of approximate activations are not granted.
+    """
     found = {name: Found(INFINITE, "unknown") for name in actual.keys() - expected.arrays.keys()}
-    for name, tolerance in expected.tolerances.items():
+    for name in expected.tolerances:
         if name not in actual:
             found[name] = Found(INFINITE, "missing")
         else:
-            found[name] = _compare(expected, name, actual[name], tolerance)
-    return worst(found)
+            found[name] = _compare(expected, name, actual[name])
+    return worst(found, level)
 
 
-def worst(found: dict[str, Found]) -> Comparison:
+def worst(found: dict[str, Found], level: Level = "approximate") -> Comparison:
     """Return the comparison of the array that is furthest off."""
-    name, one = max(found.items(), key=lambda item: item[1].error, default=("", Found(0.0)))
+
+    def badness(one: Found) -> tuple[int, float]:
+        return RANKS.index(one.outcome(level)), one.error
+
+    none = ("", Found(0.0))
+    name, one = max(found.items(), key=lambda item: badness(item[1]), default=none)
     return Comparison(
-        outcome="passed" if one.error <= 1 else "failed",
+        outcome=one.outcome(level),
         error=one.error if one.error < INFINITE else None,
         tolerance=one.tolerance,
+        approximate=one.approximate,
         array=name,
         note=one.note,
     )
@@ -59,19 +100,56 @@ def wrong_shape(value: np.ndarray, expected: np.ndarray) -> Found | None:
     return Found(INFINITE, f"shape {value.shape}, expected {expected.shape}")
 
 
-def _compare(expected: Expected, name: str, value: np.ndarray, tolerance: float) -> Found:
-    wanted = expected.arrays[name]
+def _compare(expected: Expected, name: str, value: np.ndarray) -> Found:
+    wanted, tolerance = expected.arrays[name], expected.tolerances[name]
+    approximate = expected.approximate_tolerances.get(name, tolerance)
     if other_shape := wrong_shape(value, wanted):
         return other_shape
     if not np.isfinite(value).all():
         return Found(INFINITE, "not finite")
     if name in expected.margins:
-        return _compare_digits(value, wanted, expected.margins[name], tolerance)
-    return Found(relative_error(value, wanted) / tolerance, "", tolerance)
+        return _compare_digits(value, wanted, expected.margins[name], tolerance, approximate)
+    resolution = expected.resolutions.get(name, 0.0)
+    pairs = list(zip(value, wanted, strict=True)) if expected.by_call else [(value, wanted)]
+    found = [_compare_reals(a, b, resolution, tolerance, approximate) for a, b in pairs]
+    return max(found, key=lambda one: (one.seen, one.error))
+
+
+def _compare_reals(
+    value: np.ndarray, wanted: np.ndarray, resolution: float, tolerance: float, approximate: float
+) -> Found:
+    distance, size = _distance(value, wanted), _norm(wanted)
+    error, approximate_error = (
+        distance / (allowed * (size or 1.0) + resolution) for allowed in (tolerance, approximate)
+    )
+    note = _unseen(wanted, resolution, tolerance)
+    if approximate >= WIDEST and error > 1:
+        note = TOO_SENSITIVE
+    return Found(error, note, tolerance, approximate, approximate_error, seen=not note)
+
+
+def _unseen(wanted: np.ndarray, resolution: float, tolerance: float) -> str:
+    """Return why an array cannot be compared, or nothing."""
+    if 0 < _norm(wanted) < SEEN * resolution:
+        return TOO_SMALL
+    return TOO_SENSITIVE if tolerance >= WIDEST else ""
+
+
+def unseen(expected: Expected) -> list[str]:
+    """Return the names of the arrays that cannot be compared."""
+    return [
+        name
+        for name, tolerance in expected.tolerances.items()
+        if _unseen(expected.arrays[name], expected.resolutions.get(name, 0.0), tolerance)
+    ]
 
 
 def _compare_digits(
-    digits: np.ndarray, expected: np.ndarray, margins: np.ndarray, tolerance: float
+    digits: np.ndarray,
+    expected: np.ndarray,
+    margins: np.ndarray,
+    tolerance: float,
+    approximate: float,
 ) -> Found:
     """Compare greedy digits (..., n): what follows the first mismatch of a sequence is free.
 
@@ -82,7 +160,16 @@ def _compare_digits(
     rows = np.flatnonzero(differs.any(axis=1))
     lead = margins.reshape(differs.shape)[rows, first[rows]]
     furthest = float(lead.max()) if len(rows) else 0.0
-    return Found(furthest / tolerance, f"{len(rows)} of {len(differs)} sequences differ")
+    note = f"{len(rows)} of {len(differs)} sequences differ"
+    return Found(furthest / tolerance, note, tolerance, approximate, furthest / approximate)
+
+
+def _norm(array: np.ndarray) -> float:
+    return float(np.linalg.norm(array.astype(np.float64).ravel()))
+
+
+def _distance(actual: np.ndarray, expected: np.ndarray) -> float:
+    return float(np.linalg.norm((actual.astype(np.float64) - expected).ravel()))
 
 
 def effective_precision(error: float) -> str:

@@ -14,10 +14,10 @@ import safetensors.numpy
 from lstmbench.interface import Options
 from lstmbench.interface.errors import UsageError
 from lstmbench.parity.cases import CASES
-from lstmbench.parity.climb import Make
 from lstmbench.parity.comparing import relative_error
 from lstmbench.parity.ladder import observe
 from lstmbench.parity.values import Arrays
+from lstmbench.parity.variants import Make
 
 FILE = files("lstmbench.parity") / "golden.safetensors"
 CASE = CASES["odd"]

@@ -12,18 +12,14 @@ import numpy as np
 
 from lstmbench.host.memory import keep_freed_memory
 from lstmbench.interface import Backend, ModelSpec, Options, Parameters, State
+from lstmbench.parity.activations import Activations
 from lstmbench.parity.values import Arrays
 
 
-def sigmoid(z: np.ndarray) -> np.ndarray:
-    """Return 1 / (1 + exp(-z)), written as a tanh, which does not overflow."""
-    return np.asarray(0.5 + 0.5 * np.tanh(0.5 * z))
-
-
-def log_softmax(logits: np.ndarray) -> np.ndarray:
+def log_softmax(logits: np.ndarray, a: Activations) -> np.ndarray:
     """Return the logarithm of the probabilities that logits (..., V) stand for."""
     shifted = logits - logits.max(-1, keepdims=True)
-    return np.asarray(shifted - np.log(np.exp(shifted).sum(-1, keepdims=True)))
+    return np.asarray(shifted - a.log(a.exp(shifted).sum(-1, keepdims=True)))
 
 
 @dataclass
@@ -45,16 +41,16 @@ class Step:
 
 
 def cell(
-    z: np.ndarray, x: np.ndarray, h_before: np.ndarray, c_before: np.ndarray
+    z: np.ndarray, x: np.ndarray, h_before: np.ndarray, c_before: np.ndarray, a: Activations
 ) -> tuple[np.ndarray, np.ndarray, Step]:
     """Return h and c, each (B, H), after one step, and the step itself.
 
     `z` (B, 4H) is x W_ih^T + h W_hh^T + b, the gates in the order i, f, g, o.
     """
     z_i, z_f, z_g, z_o = np.split(z, 4, axis=1)
-    i, f, g, o = sigmoid(z_i), sigmoid(z_f), np.tanh(z_g), sigmoid(z_o)
+    i, f, g, o = a.sigmoid(z_i), a.sigmoid(z_f), a.tanh(z_g), a.sigmoid(z_o)
     c = f * c_before + i * g
-    tanh_c = np.tanh(c)
+    tanh_c = a.tanh(c)
     h = o * tanh_c
     return h, c, Step(x, h_before, c_before, i, f, g, o, tanh_c)
 
@@ -74,8 +70,9 @@ def cell_backward(d_h: np.ndarray, d_c: np.ndarray, s: Step) -> tuple[np.ndarray
 class Oracle(Backend):
     """The model in plain NumPy, in the dtype that the options ask for."""
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: Options, activations: Activations | None = None) -> None:
         super().__init__(options)
+        self.activations = activations or Activations()
         keep_freed_memory()
         self.p: Arrays = {}
 
@@ -103,15 +100,22 @@ class Oracle(Backend):
         h, c = ([*part] for part in (self._zero_state(len(digits)) if state is None else state))
         steps: list[list[Step]] = [[] for _ in layers]
         logits: list[np.ndarray] = []
-        for t in range(digits.shape[1]):
-            x = logits[-1].argmax(-1) if free_running and t else digits[:, t]
-            for n in layers:
-                z = self._input_product(n, x) + h[n] @ self.p[f"lstm.{n}.weight_hh"].T
-                h[n], c[n], step = cell(z + self.p[f"lstm.{n}.bias"], x, h[n], c[n])
-                steps[n].append(step)
-                x = h[n]
-            logits.append(x @ self.p["linear.weight"].T + self.p["linear.bias"])
+        with np.errstate(over="ignore"):  # in sigmoids, whose exp(-z) may be infinite
+            for t in range(digits.shape[1]):
+                x = logits[-1].argmax(-1) if free_running and t else digits[:, t]
+                for n in layers:
+                    h[n], c[n], step = self._cell(n, x, h[n], c[n])
+                    steps[n].append(step)
+                    x = h[n]
+                logits.append(x @ self.p["linear.weight"].T + self.p["linear.bias"])
         return np.stack(logits, axis=1), (np.stack(h), np.stack(c)), steps
+
+    def _cell(
+        self, n: int, x: np.ndarray, h: np.ndarray, c: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, Step]:
+        """Return h and c of layer n, each (B, H), after one step, and the step itself."""
+        z = self._input_product(n, x) + h @ self.p[f"lstm.{n}.weight_hh"].T
+        return cell(z + self.p[f"lstm.{n}.bias"], x, h, c, self.activations)
 
     def _zero_state(self, batch: int) -> np.ndarray:
         """Return h and c before the first step, (2, L, B, H)."""
@@ -130,10 +134,10 @@ class Oracle(Backend):
     ) -> tuple[np.ndarray, Arrays]:
         """Return mean cross-entropy in nats of targets (B, T), and its gradients by parameter."""
         logits, _, steps = self._run(inputs, free_running=free_running)
-        log_p = log_softmax(logits)
+        log_p = log_softmax(logits, self.activations)
         one_hot = np.eye(self.model.vocabulary, dtype=self.options.dtype)[targets]
         loss = -(one_hot * log_p).sum() / targets.size
-        return loss, self._backward((np.exp(log_p) - one_hot) / targets.size, steps)
+        return loss, self._backward((self.activations.exp(log_p) - one_hot) / targets.size, steps)
 
     def _backward(self, d_logits: np.ndarray, steps: list[list[Step]]) -> Arrays:
         """Return gradients by parameter, from d loss / d logits (B, T, V) back through time."""

@@ -40,6 +40,8 @@ class RungResult(Struct, frozen=True, kw_only=True, tag=True):
     result: Comparison
     traceback: str = ""
     """Of what the backend raised on it, if it did."""
+    seconds: float | None = None
+    """How long the backend took for it; not known in records of earlier versions."""
 
     @property
     def place(self) -> str:

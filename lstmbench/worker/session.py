@@ -12,6 +12,7 @@ from lstmbench.host import cpu, memory
 from lstmbench.interface import Backend, Parameters, Task, parameters
 from lstmbench.interface.workloads import MAIN, WORKLOADS, Arrays, Workload, stack
 from lstmbench.parity import golden
+from lstmbench.parity.oracle import Oracle
 from lstmbench.plugins.resolve import resolve
 from lstmbench.protocol import messages
 from lstmbench.protocol.messages import Open
@@ -85,7 +86,7 @@ class Session:
         case = self._case(name)
         if case == golden.CASE:
             golden.verify(self.make)
-        yield from parity.expect(self.make, self.options, case)
+        yield from parity.expect(Oracle, self.options, case)
         yield messages.Done()
 
     def _inputs(self, workload: Workload, launch: int, round_: int, calls: int) -> np.ndarray:

@@ -8,10 +8,10 @@ import numpy as np
 from lstmbench.interface import Backend, Options, Parameters
 from lstmbench.interface.workloads import Arrays, Workload, stack
 from lstmbench.parity import Expected
-from lstmbench.parity.climb import Make
 from lstmbench.parity.mirrored import Mirrored
 from lstmbench.parity.oracle_runs import greedy_logits
 from lstmbench.parity.tolerances import margins, perturbed, tolerances
+from lstmbench.parity.variants import Make
 from lstmbench.worker import timing
 
 

@@ -3,7 +3,7 @@
 from functools import cache
 
 from lstmbench import Options, parity
-from lstmbench.parity.climb import Make
+from lstmbench.parity.variants import Make
 from lstmbench.parity.oracle import Oracle
 
 

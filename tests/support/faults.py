@@ -1174,7 +1174,7 @@ class ForwardWithTheFirstLoaded(Plain):
             return super().forward(inputs, state)
 
 
-@caught_at("reload")
+@caught_at("shapes")
 class KeepsWhatItWasGiven(Plain):
     """Does not copy what is loaded."""
 
@@ -1183,7 +1183,7 @@ class KeepsWhatItWasGiven(Plain):
         self.p = dict(parameters)
 
 
-@caught_at("reload")
+@caught_at("side-effects")
 class GivesAwayItsOwn(Plain):
     """Does not copy what it is asked for."""
 

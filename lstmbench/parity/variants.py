@@ -1,0 +1,78 @@
+"""Honest variants of the oracle: what they show tells how far honest results differ."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+
+from lstmbench.interface import Backend, Options, Parameters
+from lstmbench.parity.activations import Level, displacements
+from lstmbench.parity.mirrored import Mirrored
+from lstmbench.parity.oracle import Oracle
+from lstmbench.parity.tolerances import perturbed
+from lstmbench.parity.values import Arrays
+
+PERTURBATIONS = 3
+
+Make = Callable[[Options], Backend]
+"""What makes a backend: its class, or a function."""
+Change = Callable[[Parameters], Arrays]
+"""Turns parameters, in the contenders' dtype, into those that are loaded."""
+
+
+def widened(parameters: Parameters) -> Arrays:
+    """Return parameters in float64."""
+    return {name: array.astype(np.float64) for name, array in parameters.items()}
+
+
+def unchanged(parameters: Parameters) -> Arrays:
+    """Return copies of parameters."""
+    return {name: array.copy() for name, array in parameters.items()}
+
+
+@dataclass(frozen=True)
+class Variant:
+    """An honest way to compute what the oracle computes: how it is made, and what it loads."""
+
+    make: Make
+    options: Options
+    change: Change
+
+
+class Variants:
+    """The oracle in float64, and the variants of it that tolerances are made from.
+
+    `options` are those of the contenders. `undisplaced` are the oracle that sums in another order,
+    in the contenders' own dtype, and the float64 oracle with parameters moved by one unit in the
+    last place, in PERTURBATIONS random ways. `accurate` are the float64 oracle with activations
+    displaced as far as accurate ones may err, `approximate` as far as approximate ones may.
+    """
+
+    def __init__(self, oracle: type[Oracle], options: Options) -> None:
+        self.oracle, self.eps = oracle, options.precision.eps
+        self.own_options = replace(options, device="cpu")
+        self.exact_options = replace(self.own_options, dtype="float64", tf32=False)
+        self.exact = Variant(oracle, self.exact_options, widened)
+        self.mirrored = Variant(self._mirrored, self.own_options, unchanged)
+        self.perturbed = [self._perturbed(seed) for seed in range(PERTURBATIONS)]
+        self.undisplaced = [self.mirrored, *self.perturbed]
+        self.accurate = self._displaced("accurate")
+        self.approximate = self._displaced("approximate")
+
+    def _mirrored(self, options: Options) -> Backend:
+        return Mirrored(self.oracle(options))
+
+    def _perturbed(self, seed: int) -> Variant:
+        def change(parameters: Parameters) -> Arrays:
+            return perturbed(widened(parameters), self.eps, seed)
+
+        return Variant(self.oracle, self.exact_options, change)
+
+    def _displaced(self, level: Level) -> list[Variant]:
+        # In units of the dtype: TF32 has a larger eps, but in its products alone.
+        unit = float(np.finfo(self.own_options.dtype).eps)
+        return [
+            Variant(partial(self.oracle, activations=one), self.exact_options, widened)
+            for one in displacements(level, unit)
+        ]
