@@ -36,6 +36,9 @@ from lstmbench.records.folder import Header, Run
 TARGET_ACCURACY = 0.925
 """The validation accuracy that `seconds_to_target` is about: that of the published tutorial."""
 
+HOST_COPIES, DEVICE_COPIES = 4, 20
+"""As many copies on the host take as long as fetching from it, and from a device, may."""
+
 Kind = TypeVar("Kind")
 Number = TypeVar("Number", int, float)
 
@@ -140,7 +143,8 @@ def _contender_result(
         _add_roofline(result, settings, peaks)
     _add_training(result, records.of(contender, Epoch), records.of(contender, Trained))
     evidence: list[Evidence] = [*failures, *result.rungs, *result.checks]
-    result.verdict = verdict_on(evidence, known.get(contender.backend), impossible(result))
+    not_believed = [*impossible(result), *late(result, blocks)]
+    result.verdict = verdict_on(evidence, known.get(contender.backend), not_believed)
     return result
 
 
@@ -150,6 +154,20 @@ def impossible(result: ContenderResult) -> list[str]:
         roofline.in_words(name, share)
         for name, share in result.roofline.items()
         if share.impossible
+    ]
+
+
+def late(result: ContenderResult, blocks: dict[str, Blocks]) -> list[str]:
+    """Return what to know of each workload whose results were not there when the clock stopped."""
+    copies = HOST_COPIES if result.contender.device == "cpu" else DEVICE_COPIES
+    found = {
+        name: some.late(WORKLOADS[name].units_per_call, copies) for name, some in blocks.items()
+    }
+    return [
+        f"{name}: results were not computed when the clock stopped: to fetch the rest of one "
+        f"call's took {1e3 * seconds:.3g} ms"
+        for name, seconds in found.items()
+        if seconds is not None
     ]
 
 
@@ -186,6 +204,8 @@ def _add_speed(result: ContenderResult, blocks: dict[str, Blocks]) -> None:
             time = blocks[name].time()
             result.seconds[name] = time.estimate
             result.launch_seconds[name] = time.launches
+            if staging := blocks[name].staging_time():
+                result.staging_seconds[name] = staging
     for part in PARTS:
         if part.whole.name in blocks and part.without.name in blocks:
             left = blocks[part.whole.name].without(blocks[part.without.name])

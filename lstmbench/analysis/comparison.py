@@ -10,6 +10,7 @@ from typing import Any
 
 from lstmbench import statistics
 from lstmbench.analysis.results import ContenderResult, RunResult
+from lstmbench.interface.errors import UsageError
 from lstmbench.interface.workloads import WORKLOADS
 from lstmbench.protocol.contender import Contender
 from lstmbench.statistics import Estimate
@@ -55,7 +56,11 @@ class RunComparison:
 
 
 def compare(before: RunResult, after: RunResult) -> RunComparison:
-    """Compare the contenders that two runs share."""
+    """Compare the contenders that two runs share.
+
+    Raises UsageError if what is called by one name was another workload in each.
+    """
+    _check_workloads(before, after)
     old, new = ({one.contender: one for one in run.contenders} for run in (before, after))
     shared = [contender for contender in new if contender in old]
     same_baseline = before.baseline is not None and before.baseline == after.baseline
@@ -73,6 +78,18 @@ def compare(before: RunResult, after: RunResult) -> RunComparison:
             if (a := getattr(before.settings, name)) != (b := getattr(after.settings, name))
         },
     )
+
+
+def _check_workloads(before: RunResult, after: RunResult) -> None:
+    for name, workload in WORKLOADS.items():
+        old, new = (run.run.header.workloads.get(name, 1) for run in (before, after))
+        timed = [any(name in one.seconds for one in run.contenders) for run in (before, after)]
+        if workload.headline and all(timed) and old != new:
+            raise UsageError(
+                f"cannot compare: workload {name!r} is of version {old} in the first run and of "
+                f"version {new} in the second, and their times mean different things; time both "
+                "with one version of lstmbench"
+            )
 
 
 def _changes(old: ContenderResult, new: ContenderResult, same_baseline: bool) -> list[Change]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from lstmbench.analysis.roofline import Share
 from lstmbench.analysis.verdict import Verdict
-from lstmbench.interface.workloads import MAIN
+from lstmbench.interface.workloads import MAIN, WORKLOADS
 from lstmbench.protocol.contender import Contender
 from lstmbench.protocol.observations import (
     BlockCheck,
@@ -49,6 +49,8 @@ class ContenderResult:
     """Seconds of one unit: a training step, a forward pass, a generated digit, ..."""
     launch_seconds: dict[str, list[float]] = field(default_factory=dict)
     """The launches' values that `seconds` is made from."""
+    staging_seconds: dict[str, Estimate] = field(default_factory=dict)
+    """Seconds of staging the inputs of one call, which are outside the clock."""
     speed_ratio: dict[str, Estimate] = field(default_factory=dict)
     """Speed over the baseline's, paired by round: above 1 is faster."""
     launch_ratios: dict[str, list[float]] = field(default_factory=dict)
@@ -88,6 +90,16 @@ class ContenderResult:
     def main_seconds(self) -> float:
         """Seconds of a training step; infinite where there is no time."""
         return self.seconds[MAIN.name].value if MAIN.name in self.seconds else math.inf
+
+    @property
+    def slow_staging(self) -> list[str]:
+        """The workloads whose inputs take longer to stage than a call takes."""
+        return [
+            name
+            for name, staging in self.staging_seconds.items()
+            if WORKLOADS[name].verified
+            and staging.value > self.seconds[name].value * WORKLOADS[name].units_per_call
+        ]
 
     @property
     def startup_seconds(self) -> float:

@@ -10,6 +10,7 @@ each round, where both contenders ran one after the other.
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from statistics import median
 
 import numpy as np
 
@@ -19,6 +20,9 @@ from lstmbench.statistics import Estimate
 
 Place = tuple[int, int]
 """Launch and round."""
+LATE_SHARE = 0.3
+LATE_SECONDS = 1e-4
+"""What fetching some arrays may take however small they are."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,10 @@ class Blocks:
     """Seconds of one unit, by launch and round."""
     calls: list[float]
     """Seconds of one unit in each call or group of calls that was timed by itself."""
+    staging: dict[Place, float]
+    """Seconds of staging the inputs of one call, outside the clock, where they were noted."""
+    rests: list[tuple[float, float]]
+    """Seconds of fetching the rest of one call's result, after the clock, and of copying it."""
 
     @classmethod
     def of(cls, blocks: Iterable[Block]) -> "Blocks":
@@ -45,11 +53,38 @@ class Blocks:
         return cls(
             {place: block.median_seconds_per_unit for place, block in by_place.items()},
             [seconds for block in by_place.values() for seconds in block.seconds_per_unit],
+            {
+                place: block.stage_seconds / (block.calls + block.extra_calls)
+                for place, block in by_place.items()
+                if block.stage_seconds is not None
+            },
+            [
+                (block.rest_seconds, block.copy_seconds)
+                for block in by_place.values()
+                if block.rest_seconds is not None and block.copy_seconds is not None
+            ],
         )
 
     def time(self) -> LaunchEstimate:
         """Return the seconds of one unit."""
         return _over_launches(self.seconds)
+
+    def staging_time(self) -> Estimate | None:
+        """Return the seconds of staging the inputs of one call; None where they were not noted."""
+        return _over_launches(self.staging).estimate if self.staging else None
+
+    def late(self, units_per_call: int, copies: float) -> float | None:
+        """Return the seconds that one call's result came late; None if it was there in time.
+
+        Late is what takes a good part of the call, and longer than bringing as many bytes to the
+        host does: as long as `copies` copies on the host.
+        """
+        if not self.rests:
+            return None
+        rest = median(rest for rest, _ in self.rests)
+        copy = median(copy for _, copy in self.rests)
+        call = median(self.calls) * units_per_call
+        return rest if rest > max(LATE_SHARE * call, copies * copy + LATE_SECONDS) else None
 
     def speed_over(self, baseline: "Blocks") -> LaunchEstimate | None:
         """Return the speed over a baseline's, paired by round: above 1 is faster.

@@ -8,12 +8,15 @@ can differ for their whole lives, so there are several launches.
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 
+import numpy as np
+
 from lstmbench.execution.workers import Worker, WorkerFactory, WorkerFailed
 from lstmbench.host import gpu
 from lstmbench.host.load import LoadMonitor
 from lstmbench.interface.parameters import random_generator
 from lstmbench.interface.workloads import WORKLOADS
 from lstmbench.parity import Expected
+from lstmbench.parity.activations import Level
 from lstmbench.parity.comparing import compare_arrays
 from lstmbench.protocol.contender import Contender
 from lstmbench.protocol.messages import ExpectBlock, Measure, Outputs, Prepare, Probe, Show
@@ -27,25 +30,25 @@ from lstmbench.protocol.observations import (
 )
 from lstmbench.protocol.settings import Settings
 from lstmbench.worker.timing import WARM_UP_CALLS
-from lstmbench.worker.verification import part
+from lstmbench.worker.verification import in_common
 
-CHECKED_CALLS = 40
-"""Among how many first calls of a block those that are verified are drawn."""
 SHOWN_CALLS = 6
-"""How many calls of a block are verified."""
+"""How many calls of a block are verified; of steps, all up to one of them."""
 SLOWDOWN_EVERY = 20
 """An injected slowdown is one extra call for each so many: 5 % more work."""
 CHECK_KEY = 99
 """The spawn key of what is drawn to be verified."""
 
 Fail = Callable[[Contender, WorkerFailed], None]
+LevelOf = Callable[[Contender], Level]
 
 
 class Launch:
     """The workers of one launch, by contender, and what is asked of them.
 
     `record` takes what is observed, `fail` what went wrong with a contender, and `advance` is
-    called after each block. `workloads` are names; `rounds` are the settings' unless given.
+    called after each block. `workloads` are names; `rounds` are the settings' unless given; `level`
+    says how good a contender's activations have to be.
     """
 
     def __init__(
@@ -58,10 +61,11 @@ class Launch:
         advance: Callable[[], None] = lambda: None,
         workloads: Iterable[str] = tuple(WORKLOADS),
         rounds: int = 0,
+        level: LevelOf = lambda contender: "approximate",
     ) -> None:
         self.factory, self.settings, self.number = factory, settings, number
         self.workloads, self.rounds = tuple(workloads), rounds or settings.rounds
-        self.record, self.fail, self.advance = record, fail, advance
+        self.record, self.fail, self.advance, self.level = record, fail, advance, level
         self.workers: dict[Contender, Worker] = {}
         self.calls: dict[Contender, dict[str, int]] = {}
 
@@ -126,7 +130,7 @@ class Launch:
             if claimed and self._block(contender, round_, position, workload):
                 timed.append(contender)
             self.advance()
-        if oracle and timed and WORKLOADS[workload].hands_out:
+        if oracle and timed and WORKLOADS[workload].verified:
             self._check(oracle, round_, workload, timed)
 
     def _block(self, contender: Contender, round_: int, position: int, workload: str) -> bool:
@@ -158,27 +162,47 @@ class Launch:
         random = random_generator(self.settings.seed, CHECK_KEY, self.number, round_)
         shown = {}
         for contender in contenders:
-            last = min(self.calls[contender][workload], CHECKED_CALLS)
-            chosen = random.choice(last, size=min(last, SHOWN_CALLS), replace=False)
-            shown[contender] = sorted(int(n) + WARM_UP_CALLS for n in chosen)
-        every = sorted({n for calls in shown.values() for n in calls})
-        request = ExpectBlock(launch=self.number, round=round_, workload=workload, calls=every)
-        expected = oracle.ask(request, Expected)
-        for contender, calls in shown.items():
+            calls = self._drawn(random, workload, self.calls[contender][workload])
             try:
-                outputs = self.workers[contender].ask(Show(calls=calls), Outputs)
+                request = Show(workload=workload, calls=calls)
+                shown[contender] = self.workers[contender].ask(request, Outputs)
             except WorkerFailed as error:
                 self._drop(contender, error)
-                continue
+        if not shown:
+            return
+        expected = oracle.ask(self._expected(round_, workload, list(shown.values())), Expected)
+        for contender, outputs in shown.items():
+            result = compare_arrays(*in_common(expected, outputs.arrays), self.level(contender))
             self.record(
                 BlockCheck(
                     contender=contender,
                     launch=self.number,
                     round=round_,
                     workload=workload,
-                    result=compare_arrays(part(expected, every, calls), outputs.arrays),
+                    result=result,
                 )
             )
+
+    @staticmethod
+    def _drawn(random: np.random.Generator, workload: str, calls: int) -> list[int]:
+        """Return which calls of a block are verified; any may be, warm-up calls being the first.
+
+        Where each call goes on from the one before, all up to one that is drawn log-uniformly.
+        """
+        if WORKLOADS[workload].carries_over:
+            last = int(np.exp(random.uniform(0, np.log(calls + 1))))
+            return list(range(WARM_UP_CALLS + min(last, calls)))
+        chosen = random.choice(calls, size=min(calls, SHOWN_CALLS), replace=False)
+        return sorted(int(n) + WARM_UP_CALLS for n in chosen)
+
+    def _expected(self, round_: int, workload: str, shown: list[Outputs]) -> ExpectBlock:
+        return ExpectBlock(
+            launch=self.number,
+            round=round_,
+            workload=workload,
+            calls=sorted({n for outputs in shown for n in outputs.calls}),
+            ends=sorted({outputs.end for outputs in shown if outputs.end is not None}),
+        )
 
 
 def measure_peaks(factory: WorkerFactory, settings: Settings, launch: int) -> MachinePeaks:

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from lstmbench.execution.launch import Fail, Launch, measure_peaks
+from lstmbench.execution.launch import Fail, Launch, LevelOf, measure_peaks
 from lstmbench.execution.stopping import StoppingRule
 from lstmbench.execution.workers import Worker, WorkerFactory
 from lstmbench.interface.workloads import WORKLOADS
@@ -30,6 +30,7 @@ class TimingLoop:
     oracle: Worker | None = None
     advance: Callable[[], None] = lambda: None
     workloads: Iterable[str] = tuple(WORKLOADS)
+    level: LevelOf = lambda contender: "approximate"  # a field's default
 
     def run(self, contenders: Callable[[], list[Contender]], first: int = 1) -> Stopped:
         """Time contenders, interleaved, in as many launches as it takes.
@@ -59,6 +60,7 @@ class TimingLoop:
             self.fail,
             self.advance,
             self.workloads,
+            level=self.level,
         )
         launch.run(contenders, self.oracle)
         seconds = time.monotonic() - start

@@ -7,6 +7,7 @@ from lstmbench.execution.workers import WorkerFactory, WorkerFailed
 from lstmbench.host import cpu, environment, gpu
 from lstmbench.interface import BackendInfo
 from lstmbench.interface.errors import UsageError, unknown
+from lstmbench.interface.workloads import WORKLOADS
 from lstmbench.plugins.registry import ALL, Registry, unusable
 from lstmbench.protocol.contender import Contender
 from lstmbench.protocol.settings import Settings
@@ -43,6 +44,7 @@ def plan(settings: Settings, registry: Registry) -> folders.Header:
         contenders=contenders,
         skipped=skipped,
         environment=environment.describe([*core, *modules]),
+        workloads={name: workload.version for name, workload in WORKLOADS.items()},
     )
 
 

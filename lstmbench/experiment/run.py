@@ -13,6 +13,7 @@ from lstmbench.execution.stopping import StoppingRule
 from lstmbench.execution.workers import WorkerFactory, WorkerFailed
 from lstmbench.experiment.progress import Progress, Report, silent
 from lstmbench.interface.workloads import WORKLOADS
+from lstmbench.parity.activations import Level
 from lstmbench.plugins.registry import Registry
 from lstmbench.protocol.contender import Contender
 from lstmbench.protocol.messages import Prepare, Survey, Train
@@ -75,6 +76,11 @@ class Runner:
     def passed(self) -> list[Contender]:
         """Return the contenders that have passed so far: only these are timed and trained."""
         return [one for one in self.contenders if self.ledger.verdict(one).passed]
+
+    def level(self, contender: Contender) -> Level:
+        """Return how good the activations have to be of a contender that has passed so far."""
+        status = self.ledger.verdict(contender).status
+        return "approximate" if status == "passed as approximate" else "accurate"
 
     def missing(self, phase: Phase) -> list[Contender]:
         """Return the contenders for which a phase has not been finished."""
@@ -142,6 +148,7 @@ class Runner:
                 lambda one, error: self.fail(one, "timing", error),
                 oracle,
                 progress.advance,
+                level=self.level,
             )
             begun = max([COLD, *(startup.launch for startup in self.of(Startup))])
             loop.run(self.passed, first=begun + 1)

@@ -44,10 +44,17 @@ def training_step(model: ModelSpec, shape: BatchShape, itemsize: int) -> Work:
     return Work(3 * once.operations, ADAM_PASSES * once.bytes)
 
 
-def generated_digit(model: ModelSpec, itemsize: int) -> Work:
-    """Return the work of one more digit of one sequence; the look-up reads one column of V."""
+def generated_digit(model: ModelSpec, itemsize: int, prompt: int, digits: int) -> Work:
+    """Return the work of one of `digits` digits of one sequence, after a prompt.
+
+    The prompt's own share is its products but those onto logits. Its weights count once, with the
+    first digit's, as all of a prompt may go through a layer together; the look-up reads one column
+    of V.
+    """
     unread = 4 * model.hidden * (model.vocabulary - 1)
-    return Work(_token(model), (model.size - unread) * itemsize)
+    onto_logits = 2.0 * model.hidden * model.vocabulary
+    before = (prompt - 1) * (_token(model) - onto_logits) - _recurrent(model)
+    return Work(_token(model) + before / digits, (model.size - unread) * itemsize)
 
 
 def _recurrent(model: ModelSpec) -> float:

@@ -1,24 +1,28 @@
 """The workloads: everything that is timed, each described in one class.
 
-A workload says which method of a backend it calls, on which inputs, which named arrays it hands
-out to be verified, and how its time is reported. To add one, write a class and put it into
+A workload says which method of a backend it calls, on which inputs, which named arrays a call
+returns, and how its time is reported. To add one, write a class and put it into
 `WORKLOADS`; nothing else lists workloads.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any, ClassVar, NamedTuple, final
 
 import numpy as np
 
 from lstmbench.interface import operations
-from lstmbench.interface.backend import Backend
+from lstmbench.interface.backend import Backend, Parameters
 from lstmbench.interface.model import VOCABULARY, BatchShape, ModelSpec
 from lstmbench.interface.operations import Work
+from lstmbench.interface.parameters import draw_varied
 
 Arrays = dict[str, np.ndarray]
 
 GENERATED_DIGITS = 64
 """Digits that one call of the workload "generate" writes."""
+PROMPT_DIGITS = 8
+"""Digits of the prompt before them."""
 
 
 class Workload(ABC):
@@ -27,6 +31,8 @@ class Workload(ABC):
     name: ClassVar[str]
     key: ClassVar[int]
     """The spawn key of its inputs; unique, and not 0, the key of the tasks' data."""
+    version: ClassVar[int] = 1
+    """Grows when what is timed becomes something else: times of two versions are not compared."""
     capability: ClassVar[str] = ""
     """The method of `Backend` that must be claimed; empty for what every backend has."""
     title: ClassVar[str]
@@ -42,10 +48,14 @@ class Workload(ABC):
     """Whether each call is timed by itself, as somebody waits for its result."""
     carries_over: ClassVar[bool] = False
     """Whether the result of a call depends on the calls before it."""
-    hands_out: ClassVar[tuple[str, ...]] = ()
-    """The names of the arrays that a call hands out to be verified."""
+    verified: ClassVar[bool] = True
+    """Whether what a call returns is compared with the oracle."""
     greedy: ClassVar[bool] = False
-    """Whether `hands_out` are digits that the model chose after the prompt that went in."""
+    """Whether a call returns digits that the model chose after the prompt that went in."""
+
+    def parameters(self, given: Parameters, random: np.random.Generator) -> Parameters:
+        """Return the parameters that a block starts from; `given` are the run's own."""
+        return given
 
     def inputs(self, random: np.random.Generator, calls: int, shape: BatchShape) -> np.ndarray:
         """Return digits for each call, (calls, B, T + 1) uint8; x[:-1] goes in, x[1:] comes out."""
@@ -57,12 +67,15 @@ class Workload(ABC):
         return backend.stage(sequences[:, :-1]), backend.stage(sequences[:, 1:])
 
     @abstractmethod
-    def call(self, backend: Backend, staged: Any) -> Any:
-        """Make one call; what it returns may still be being computed."""
+    def call(self, backend: Backend, staged: Any) -> dict[str, Any]:
+        """Make one call and return its results by name; they may still be being computed."""
 
-    @abstractmethod
-    def fetch(self, backend: Backend, result: Any) -> Arrays:
-        """Bring what a call returned to the host, as the arrays named by `hands_out`."""
+    def fetched(self, names: Sequence[str], pick: int) -> Sequence[str]:
+        """Return which results of a call are brought to the host inside the clock.
+
+        `pick` is a random number of up to 64 bits, drawn after the call was made.
+        """
+        return names
 
     @abstractmethod
     def least_work(self, model: ModelSpec, shape: BatchShape, itemsize: int) -> Work:
@@ -80,15 +93,17 @@ class Stage(Workload):
 
     name, key = "stage", 1
     title, metric = "staged batch", "seconds_per_staged_batch"
+    verified = False
 
     def stage(self, backend: Backend, sequences: np.ndarray) -> Any:
         return sequences
 
-    def call(self, backend: Backend, staged: Any) -> Any:
-        return super().stage(backend, staged)
+    def call(self, backend: Backend, staged: Any) -> dict[str, Any]:
+        inputs, targets = super().stage(backend, staged)
+        return {"inputs": inputs, "targets": targets}
 
-    def fetch(self, backend: Backend, result: Any) -> Arrays:
-        return {}
+    def fetched(self, names: Sequence[str], pick: int) -> Sequence[str]:
+        return ()
 
     def least_work(self, model: ModelSpec, shape: BatchShape, itemsize: int) -> Work:
         return Work(0, 0)
@@ -100,13 +115,9 @@ class Forward(Workload):
     name, key, capability = "forward", 2, "forward"
     title, metric = "forward pass", "seconds_per_forward_pass"
     headline = True
-    hands_out = ("logits",)
 
-    def call(self, backend: Backend, staged: Any) -> Any:
-        return backend.forward(staged[0])[0]
-
-    def fetch(self, backend: Backend, result: Any) -> Arrays:
-        return {"logits": backend.fetch(result)}
+    def call(self, backend: Backend, staged: Any) -> dict[str, Any]:
+        return {"logits": backend.forward(staged[0])[0]}
 
     def least_work(self, model: ModelSpec, shape: BatchShape, itemsize: int) -> Work:
         return operations.forward(model, shape, itemsize)
@@ -115,22 +126,20 @@ class Forward(Workload):
 class Gradients(Workload):
     """Compute the loss of one batch and its gradients.
 
-    Fetched is the gradient that a backward pass comes to last. It is found by its name, as the
-    gradients may be in any order.
+    Fetched are the loss and one gradient, which is drawn once the call has been made.
     """
 
     name, key, capability = "gradients", 3, "loss_and_gradients"
     title, metric = "loss and gradients", "seconds_per_loss_and_gradients"
-    hands_out = ("loss", "gradient")
-    deepest = "lstm.0.weight_ih"
+    version = 2
 
-    def call(self, backend: Backend, staged: Any) -> Any:
+    def call(self, backend: Backend, staged: Any) -> dict[str, Any]:
         loss, gradients = backend.loss_and_gradients(*staged)
-        return loss, gradients[self.deepest]
+        return {"loss": loss, **gradients}
 
-    def fetch(self, backend: Backend, result: Any) -> Arrays:
-        loss, gradient = result
-        return {"loss": backend.fetch(loss), "gradient": backend.fetch(gradient)}
+    def fetched(self, names: Sequence[str], pick: int) -> Sequence[str]:
+        gradients = sorted(set(names) - {"loss"})
+        return "loss", gradients[pick % len(gradients)]
 
     def least_work(self, model: ModelSpec, shape: BatchShape, itemsize: int) -> Work:
         return operations.gradients(model, shape, itemsize)
@@ -142,43 +151,44 @@ class Train(Workload):
     name, key, capability = "train", 4, "train_step"
     title, metric = "training step", "seconds_per_step"
     headline = carries_over = True
-    hands_out = ("loss",)
 
-    def call(self, backend: Backend, staged: Any) -> Any:
-        return backend.train_step(*staged)
-
-    def fetch(self, backend: Backend, result: Any) -> Arrays:
-        return {"loss": backend.fetch(result)}
+    def call(self, backend: Backend, staged: Any) -> dict[str, Any]:
+        return {"loss": backend.train_step(*staged)}
 
     def least_work(self, model: ModelSpec, shape: BatchShape, itemsize: int) -> Work:
         return operations.training_step(model, shape, itemsize)
 
 
 class Generate(Workload):
-    """Generate digits greedily after a prompt of one digit, one sequence at a time."""
+    """Generate digits greedily after a prompt, one sequence at a time.
+
+    Each block has parameters of its own, with which digits vary: with those of an untrained model,
+    all prompts would give one and the same digit, over and over.
+    """
 
     name, key, capability = "generate", 5, "generate"
     title, metric = "generated digit", "seconds_per_generated_digit"
+    version = 2
     display_unit = "µs"
     headline = timed_apart = greedy = True
     units_per_call = GENERATED_DIGITS
-    hands_out = ("digits",)
+
+    def parameters(self, given: Parameters, random: np.random.Generator) -> Parameters:
+        dtype = str(given["linear.weight"].dtype)
+        return draw_varied(random, ModelSpec.of(given), dtype)
 
     def inputs(self, random: np.random.Generator, calls: int, shape: BatchShape) -> np.ndarray:
-        """Return a prompt for each call, (calls, 1, 1) uint8."""
-        return random.integers(0, VOCABULARY, (calls, 1, 1), dtype=np.uint8)
+        """Return a prompt for each call, (calls, 1, PROMPT_DIGITS) uint8."""
+        return random.integers(0, VOCABULARY, (calls, 1, PROMPT_DIGITS), dtype=np.uint8)
 
     def stage(self, backend: Backend, sequences: np.ndarray) -> Any:
         return backend.stage(sequences)
 
-    def call(self, backend: Backend, staged: Any) -> Any:
-        return backend.generate(staged, GENERATED_DIGITS)
-
-    def fetch(self, backend: Backend, result: Any) -> Arrays:
-        return {"digits": backend.fetch(result)}
+    def call(self, backend: Backend, staged: Any) -> dict[str, Any]:
+        return {"digits": backend.generate(staged, GENERATED_DIGITS)}
 
     def least_work(self, model: ModelSpec, shape: BatchShape, itemsize: int) -> Work:
-        return operations.generated_digit(model, itemsize)
+        return operations.generated_digit(model, itemsize, PROMPT_DIGITS, GENERATED_DIGITS)
 
 
 WORKLOADS: dict[str, Workload] = {
@@ -208,8 +218,3 @@ PARTS = (
     Part("optimiser", "clip + Adam", WORKLOADS["train"], WORKLOADS["gradients"]),
 )
 """Parts of a training step that are not timed by themselves."""
-
-
-def stack(results: list[Arrays]) -> Arrays:
-    """Return what several calls handed out, each named array with the calls as its first axis."""
-    return {name: np.stack([result[name] for result in results]) for name in results[0]}

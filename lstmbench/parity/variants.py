@@ -47,6 +47,9 @@ class Variants:
     in the contenders' own dtype, and the float64 oracle with parameters moved by one unit in the
     last place, in PERTURBATIONS random ways. `accurate` are the float64 oracle with activations
     displaced as far as accurate ones may err, `approximate` as far as approximate ones may.
+    For long runs, where each variant costs time, `accurate_run` and `approximate_run` do at once
+    what the others do one by one: in the contenders' dtype, they sum in another order and their
+    activations are displaced.
     """
 
     def __init__(self, oracle: type[Oracle], options: Options) -> None:
@@ -59,6 +62,8 @@ class Variants:
         self.undisplaced = [self.mirrored, *self.perturbed]
         self.accurate = self._displaced("accurate")
         self.approximate = self._displaced("approximate")
+        self.accurate_run = self._at_once("accurate")
+        self.approximate_run = self._at_once("approximate")
 
     def _mirrored(self, options: Options) -> Backend:
         return Mirrored(self.oracle(options))
@@ -70,9 +75,20 @@ class Variants:
         return Variant(self.oracle, self.exact_options, change)
 
     def _displaced(self, level: Level) -> list[Variant]:
-        # In units of the dtype: TF32 has a larger eps, but in its products alone.
-        unit = float(np.finfo(self.own_options.dtype).eps)
         return [
             Variant(partial(self.oracle, activations=one), self.exact_options, widened)
-            for one in displacements(level, unit)
+            for one in displacements(level, self._unit)
         ]
+
+    def _at_once(self, level: Level) -> Variant:
+        one = displacements(level, self._unit)[0]
+
+        def make(options: Options) -> Backend:
+            return Mirrored(self.oracle(options, one))
+
+        return Variant(make, self.own_options, unchanged)
+
+    @property
+    def _unit(self) -> float:
+        """The eps of the dtype: TF32 has a larger one, but in its products alone."""
+        return float(np.finfo(self.own_options.dtype).eps)

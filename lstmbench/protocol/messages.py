@@ -70,18 +70,26 @@ class Measure(Struct, frozen=True, kw_only=True, tag=True):
 
 
 class Show(Struct, frozen=True, kw_only=True, tag=True):
-    """Hand over what the last block computed in the calls named. Reply: Outputs."""
+    """Hand over what the last block computed in the calls named, and in one of the worker's choice.
 
+    With the parameters that it ended with, if they were moved. Reply: Outputs.
+    """
+
+    workload: str
     calls: list[int]
 
 
 class ExpectBlock(Struct, frozen=True, kw_only=True, tag=True):
-    """Compute, as the oracle, what a block gives in the calls named. Reply: Expected."""
+    """Compute, as the oracle, what a block gives in the calls named. Reply: Expected.
+
+    `ends` are the numbers of calls after which parameters are wanted.
+    """
 
     launch: int
     round: int
     workload: str
     calls: list[int]
+    ends: list[int] = []
 
 
 class Train(Struct, frozen=True, kw_only=True, tag=True):
@@ -112,8 +120,12 @@ class Opened(Struct, frozen=True, kw_only=True, tag=True):
 
 
 class Outputs(Struct, frozen=True, kw_only=True, tag=True):
-    """Arrays that were computed inside the clock, calls first."""
+    """Arrays that a block computed, named by `lstmbench.worker.verification`."""
 
+    calls: list[int]
+    """The calls that they are of."""
+    end: int | None
+    """After how many calls parameters are told, if they are."""
     arrays: Arrays
 
 

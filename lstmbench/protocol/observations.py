@@ -96,6 +96,12 @@ class Block(Struct, frozen=True, kw_only=True, tag=True):
     """How many units one call does, such as 64 generated digits."""
     extra_calls: int = 0
     """Calls made inside the same clock that are not counted, to inject a known slowdown."""
+    stage_seconds: float | None = None
+    """Of staging the inputs of all calls, before the clock started."""
+    rest_seconds: float | None = None
+    """Of bringing the rest of one call's result to the host, after the clock had stopped."""
+    copy_seconds: float | None = None
+    """Of copying as many bytes on the host."""
 
     @property
     def seconds_per_unit(self) -> list[float]:

@@ -37,6 +37,8 @@ class Header(Struct, frozen=True, kw_only=True):
     """Why each backend or plugin that was asked for by "all" is left out."""
     environment: dict[str, Any]
     """The machine and its software, as `lstmbench.host.environment.describe` tells them."""
+    workloads: dict[str, int] = {}
+    """The version of each workload that is timed; 1 where it is not told."""
 
 
 @dataclass

@@ -119,6 +119,16 @@ def _time(workload: Workload) -> Column:
     )
 
 
+def _staging(workload: Workload) -> Column:
+    """Return the time of staging the inputs of one call, outside the clock."""
+    return Column(
+        f"{workload.name}_staging_seconds_per_call",
+        lambda one, run: one.staging_seconds.get(workload.name),
+        "staging its inputs, ms",
+        1e3,
+    )
+
+
 def _speed(workload: Workload) -> Column:
     key = f"{workload.name}_speed_over_baseline"
 
@@ -224,6 +234,7 @@ TOKENS = Column("tokens_per_second", _tokens, "tokens/s", form=",.0f")
 TIMES = {name: _time(workload) for name, workload in WORKLOADS.items()}
 SPEEDS = {name: _speed(workload) for name, workload in WORKLOADS.items()}
 ROOFLINES = {name: _roofline(workload) for name, workload in WORKLOADS.items()}
+STAGING = {name: _staging(workload) for name, workload in WORKLOADS.items() if workload.verified}
 PARTS_OF_STEP = tuple(_part(part.name, part.title, part.metric) for part in PARTS)
 LATENCY = (
     Column(
@@ -277,7 +288,13 @@ TRAINING = (
 
 ESTIMATED = {
     column.key
-    for column in (*TIMES.values(), *SPEEDS.values(), *ROOFLINES.values(), *PARTS_OF_STEP)
+    for column in (
+        *TIMES.values(),
+        *SPEEDS.values(),
+        *ROOFLINES.values(),
+        *STAGING.values(),
+        *PARTS_OF_STEP,
+    )
 }
 """The keys of the columns that hold estimates."""
 
@@ -286,6 +303,7 @@ TABLES: dict[str, tuple[Column, ...]] = {
         NAME,
         PARITY,
         TIMES[MAIN.name],
+        STAGING[MAIN.name],
         SPEEDS[MAIN.name],
         TOKENS,
         ROOFLINES[MAIN.name],
@@ -309,6 +327,7 @@ EVERYTHING: tuple[Column, ...] = (
     *IDENTITY,
     TOKENS,
     *(column for name in WORKLOADS for column in (TIMES[name], SPEEDS[name], ROOFLINES[name])),
+    *STAGING.values(),
     *PARTS_OF_STEP,
     *LATENCY,
     *STARTUP,

@@ -133,6 +133,11 @@ def _problems(run: RunResult) -> list[str]:
             for name, share in one.roofline.items()
             if share.beats_limit and not share.impossible
         ]
+        result += [
+            f"{label}: staging the inputs of one call of {name} takes longer than the call; what "
+            "is done there is outside the clock"
+            for name in one.slow_staging
+        ]
         if one.verdict.status == "not claimed":
             result.append(f"{label}: offers nothing that could be compared")
     result += [f"{name}: left out: {why}" for name, why in run.header.skipped.items()]

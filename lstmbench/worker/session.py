@@ -10,14 +10,14 @@ import numpy as np
 from lstmbench import parity
 from lstmbench.host import cpu, memory
 from lstmbench.interface import Backend, Parameters, Task, parameters
-from lstmbench.interface.workloads import MAIN, WORKLOADS, Arrays, Workload, stack
+from lstmbench.interface.workloads import MAIN, WORKLOADS, Workload
 from lstmbench.parity import golden
 from lstmbench.parity.oracle import Oracle
 from lstmbench.plugins.resolve import resolve
 from lstmbench.protocol import messages
 from lstmbench.protocol.messages import Open
 from lstmbench.protocol.observations import Block, Startup, Trained
-from lstmbench.worker import probe, timing, training
+from lstmbench.worker import probe, timing, training, verification
 from lstmbench.worker.verification import BlockOracle
 
 COLD_ROUND = 0
@@ -40,7 +40,8 @@ class Session:
         self.backend = self.make(request.options)
         self.build_seconds = time.perf_counter() - start
         self.task: Task = resolve(request.task_factory)(self.settings.seq_len)
-        self.last_results: list[Arrays] = []
+        self.last = timing.Timed()
+        self.block_initial: Parameters = {}
         self.opened = messages.Opened(
             capabilities=sorted(self.backend.capabilities()), devices=list(devices)
         )
@@ -53,7 +54,7 @@ class Session:
     @cached_property
     def block_oracle(self) -> BlockOracle:
         """What an oracle expects timed blocks by."""
-        return BlockOracle(self.make, self.options, self.initial)
+        return BlockOracle(self.options)
 
     def answer(self, request: messages.Request) -> Iterator[Any]:
         """Yield the replies to one request, as they come."""
@@ -72,8 +73,8 @@ class Session:
                 yield self._prepare(request)
             case messages.Measure():
                 yield self._measure(request)
-            case messages.Show(calls=calls):
-                yield messages.Outputs(arrays=stack([self.last_results[n] for n in calls]))
+            case messages.Show():
+                yield self._show(request)
             case messages.ExpectBlock():
                 yield self._expect_block(request)
             case messages.Train():
@@ -125,20 +126,25 @@ class Session:
             imported_bytes=self.imported_bytes,
         )
 
+    def _parameters(self, workload: Workload, launch: int, round_: int) -> Parameters:
+        return timing.parameters(workload, self.settings, launch, round_, self.initial)
+
     def _calls(self, workload: Workload, launch: int) -> int:
         """Return how many calls of a workload fill a block."""
         trial = self._inputs(workload, launch, COLD_ROUND, timing.CALIBRATION_CALLS)
+        initial = self._parameters(workload, launch, COLD_ROUND)
         seconds = self.settings.block_seconds
-        return timing.calls_for(self.backend, self.initial, workload, trial, seconds)
+        return timing.calls_for(self.backend, initial, workload, trial, seconds)
 
     def _measure(self, request: messages.Measure) -> Block:
         workload = WORKLOADS[request.workload]
         calls = request.calls + request.extra_calls
         inputs = self._inputs(workload, request.launch, request.round, calls)
-        timed = timing.block(self.backend, self.initial, workload, inputs)
+        self.block_initial = self._parameters(workload, request.launch, request.round)
+        timed = timing.block(self.backend, self.block_initial, workload, inputs)
         if not np.array_equal(inputs, self._inputs(workload, request.launch, request.round, calls)):
             raise RuntimeError(f"the inputs of {workload.name} were changed while it was timed")
-        self.last_results = timed.results
+        self.last = timed
         return Block(
             contender=self.contender,
             launch=request.launch,
@@ -149,13 +155,28 @@ class Session:
             seconds=timed.seconds,
             units_per_call=workload.units_per_call,
             extra_calls=request.extra_calls,
+            stage_seconds=timed.stage_seconds,
+            rest_seconds=timed.rest_seconds,
+            copy_seconds=timed.copy_seconds,
         )
+
+    def _show(self, request: messages.Show) -> messages.Outputs:
+        workload = WORKLOADS[request.workload]
+        calls, end = sorted({*request.calls, self.last.whole}), None
+        if workload.carries_over:
+            calls, end = request.calls, len(self.last.results)
+        arrays = verification.outputs(workload, self.last.results, calls)
+        if end:
+            arrays |= verification.moves(self.backend.parameters(), self.block_initial, end)
+        return messages.Outputs(calls=calls, end=end, arrays=arrays)
 
     def _expect_block(self, request: messages.ExpectBlock) -> parity.Expected:
         workload = WORKLOADS[request.workload]
-        calls = max(0, max(request.calls) + 1 - timing.WARM_UP_CALLS)
+        last = max([*(n + 1 for n in request.calls), *request.ends])
+        calls = max(0, last - timing.WARM_UP_CALLS)
         inputs = self._inputs(workload, request.launch, request.round, calls)
-        return self.block_oracle.expect(workload, inputs, request.calls)
+        initial = self._parameters(workload, request.launch, request.round)
+        return self.block_oracle.expect(workload, initial, inputs, request.calls, request.ends)
 
     def _train(self) -> Iterator[Any]:
         self._load()

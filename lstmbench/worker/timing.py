@@ -4,7 +4,8 @@ import gc
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -17,13 +18,28 @@ WARM_UP_CALLS = 2
 CALIBRATION_CALLS = 3
 MAXIMUM_CALLS = 2_000
 SETTLE_SECONDS = 0.003
+STAGING_SHARE = 10
+"""Staging may take so many times as long as a block; more calls are not made."""
+PARAMETERS_KEY = 1
+"""The spawn key of a block's parameters, beside those of its inputs."""
 
 
-class Timed(NamedTuple):
-    """Seconds of all calls together, or of each; and what all calls handed out, warm-up first."""
+@dataclass
+class Timed:
+    """What came of timing some calls, all times in seconds."""
 
-    seconds: list[float]
-    results: list[Arrays]
+    seconds: list[float] = field(default_factory=list)
+    """Of all calls together, or of each."""
+    results: list[Arrays] = field(default_factory=list)
+    """What each call returned and was fetched inside the clock, and one call's whole result."""
+    whole: int = 0
+    """The number of that call."""
+    stage_seconds: float = 0.0
+    """Of staging the inputs of all calls, before the clock started."""
+    rest_seconds: float = 0.0
+    """Of bringing the rest of the one call's result to the host, after the clock had stopped."""
+    copy_seconds: float = 0.0
+    """Of copying as many bytes on the host."""
 
 
 def inputs(
@@ -35,6 +51,14 @@ def inputs(
     """
     random = random_generator(settings.seed, workload.key, launch, round_)
     return workload.inputs(random, calls + WARM_UP_CALLS, settings.shape)
+
+
+def parameters(
+    workload: Workload, settings: Settings, launch: int, round_: int, initial: Parameters
+) -> Parameters:
+    """Return the parameters that a block starts from, the same for all contenders."""
+    random = random_generator(settings.seed, workload.key, launch, round_, PARAMETERS_KEY)
+    return workload.parameters(initial, random)
 
 
 @contextmanager
@@ -51,29 +75,63 @@ def run(backend: Backend, workload: Workload, sequences: np.ndarray) -> Timed:
     """Make one call for each of `sequences`, on inputs staged before the clock starts.
 
     Calls are made one after the other without waiting, as in training, and timed together until
-    every result is on the host and the device is done; or each by itself, if the workload is
-    timed apart.
+    what is fetched is on the host and the device is done; or each by itself, if the workload is
+    timed apart. Of one call, drawn at random, the whole result is fetched afterwards: if that takes
+    long, it had not been computed.
     """
+    backend.synchronize()
+    start = time.perf_counter()
     staged = [workload.stage(backend, x) for x in sequences]
-    groups = [[x] for x in staged] if workload.timed_apart else [staged]
-    timed = Timed([], [])
+    backend.synchronize()
+    timed = Timed(stage_seconds=time.perf_counter() - start)
+    random = np.random.default_rng()  # not from the seed: nobody is to know
+    timed.whole = int(random.integers(len(staged)))
+    picks = random.integers(1 << 63, size=len(staged)).tolist()
+    size = 1 if workload.timed_apart else len(staged)
     with no_garbage_collection():
-        for group in groups:
-            seconds, results = _timed_group(backend, workload, group)
-            timed.seconds.append(seconds)
-            timed.results.extend(results)
+        for first in range(0, len(staged), size):
+            group = list(
+                zip(staged[first : first + size], picks[first : first + size], strict=True)
+            )
+            _time_group(backend, workload, group, timed)
     return timed
 
 
-def _timed_group(
-    backend: Backend, workload: Workload, group: list[Any]
-) -> tuple[float, list[Arrays]]:
+def _time_group(
+    backend: Backend, workload: Workload, group: list[tuple[Any, int]], timed: Timed
+) -> None:
+    """Make some calls inside one clock, and add what comes of it to `timed`."""
+    whole_here = timed.whole - len(timed.results)
+    whole: dict[str, Any] = {}
+    pending: list[dict[str, Any]] = []
     backend.synchronize()
     start = time.perf_counter()
-    pending = [workload.call(backend, x) for x in group]
-    results = [workload.fetch(backend, result) for result in pending]
+    for number, (staged, pick) in enumerate(group):
+        called = workload.call(backend, staged)
+        pending.append({name: called[name] for name in workload.fetched(tuple(called), pick)})
+        if number == whole_here:
+            whole = called
+    results = [{name: backend.fetch(a) for name, a in called.items()} for called in pending]
     backend.synchronize()
-    return time.perf_counter() - start, results
+    timed.seconds.append(time.perf_counter() - start)
+    if 0 <= whole_here < len(group):
+        results[whole_here] |= _rest(backend, workload, whole, results[whole_here], timed)
+    timed.results += results
+
+
+def _rest(
+    backend: Backend, workload: Workload, whole: dict[str, Any], fetched: Arrays, timed: Timed
+) -> Arrays:
+    """Fetch what was not fetched of a call's result, and note how long it takes."""
+    if not workload.verified:
+        return {}
+    start = time.perf_counter()
+    rest = {name: backend.fetch(a) for name, a in whole.items() if name not in fetched}
+    timed.rest_seconds = time.perf_counter() - start
+    start = time.perf_counter()
+    copies = [array.copy() for array in rest.values()]
+    timed.copy_seconds = time.perf_counter() - start if copies else 0.0
+    return rest
 
 
 def block(
@@ -88,7 +146,9 @@ def block(
     time.sleep(SETTLE_SECONDS)
     warm = run(backend, workload, sequences[:WARM_UP_CALLS])
     timed = run(backend, workload, sequences[WARM_UP_CALLS:])
-    return Timed(timed.seconds, warm.results + timed.results)
+    timed.results = warm.results + timed.results
+    timed.whole += WARM_UP_CALLS
+    return timed
 
 
 def calls_for(
@@ -98,7 +158,12 @@ def calls_for(
     sequences: np.ndarray,
     seconds: float,
 ) -> int:
-    """Return how many calls fill a block of about `seconds`, by a trial on `sequences`."""
+    """Return how many calls fill a block of about `seconds`, by a trial on `sequences`.
+
+    Fewer where staging their inputs would take longer than STAGING_SHARE times that.
+    """
     timed = block(backend, initial, workload, sequences)
-    per_call = sum(timed.seconds) / (len(sequences) - WARM_UP_CALLS)
-    return max(1, min(MAXIMUM_CALLS, round(seconds / per_call)))
+    trials = len(sequences) - WARM_UP_CALLS
+    calls = seconds * trials / sum(timed.seconds)
+    stageable = STAGING_SHARE * seconds * trials / max(timed.stage_seconds, 1e-9)
+    return max(1, min(MAXIMUM_CALLS, round(min(calls, stageable))))

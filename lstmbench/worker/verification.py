@@ -1,93 +1,207 @@
 """What the oracle expects of a timed block: what is computed inside the clock is verified."""
 
-from collections.abc import Callable
-from dataclasses import replace
+import time
+from collections.abc import Iterable
+from typing import Any, TypeVar
 
 import numpy as np
 
 from lstmbench.interface import Backend, Options, Parameters
-from lstmbench.interface.workloads import Arrays, Workload, stack
+from lstmbench.interface.workloads import Arrays, Workload
 from lstmbench.parity import Expected
-from lstmbench.parity.mirrored import Mirrored
+from lstmbench.parity.oracle import Oracle
 from lstmbench.parity.oracle_runs import greedy_logits
-from lstmbench.parity.tolerances import margins, perturbed, tolerances
-from lstmbench.parity.variants import Make
-from lstmbench.worker import timing
+from lstmbench.parity.tolerances import margins, rounding, tolerances
+from lstmbench.parity.variants import Variant, Variants
+
+STEPS_SECONDS = 5.0
+"""Parameters at the end of a block of steps are verified if the oracle needs no longer than so."""
+STEPS_VARIANTS = 4
+"""How often it goes through the steps: itself and three variants."""
+
+Value = TypeVar("Value")
+
+
+def of_call(name: str, call: int) -> str:
+    """Return the name of what a call handed out; calls are counted from 0, warm-up calls first."""
+    return f"{name} of call {call}"
+
+
+def of_step(call: int) -> str:
+    """Return the name of the loss of a step; steps are counted from 1."""
+    return f"loss of step {call + 1}"
+
+
+def at_end(name: str, calls: int) -> str:
+    """Return the name of how far a parameter has moved after so many steps."""
+    return f"{name} after {calls} steps"
+
+
+def outputs(workload: Workload, results: list[Arrays], calls: Iterable[int]) -> Arrays:
+    """Return what some calls of a block handed out, under the names that the oracle uses."""
+    if workload.carries_over:
+        return {of_step(n): results[n]["loss"] for n in calls}
+    return {of_call(name, n): array for n in calls for name, array in results[n].items()}
+
+
+def moves(after: Parameters, before: Parameters, calls: int) -> Arrays:
+    """Return how far parameters have moved in a block of steps."""
+    return {at_end(name, calls): after[name] - before[name] for name in before}
 
 
 class BlockOracle:
-    """The oracle and the variants of it that tolerances of a timed block are made from.
+    """The oracle, and the variants of it that tolerances of a timed block are made from.
 
-    As in the parity ladder: the float64 oracle, the oracle that sums in another order in the
-    contenders' own dtype, and the float64 oracle with parameters moved by one unit in the last
-    place. `initial` are the parameters that the contenders load.
+    `options` are those of the contenders.
     """
 
-    def __init__(self, oracle: Make, options: Options, initial: Parameters) -> None:
-        self.eps = options.precision.eps
-        exact = replace(options, dtype="float64", device="cpu", tf32=False)
-        own = replace(options, device="cpu")
-        wide = {name: array.astype(np.float64) for name, array in initial.items()}
-        self.exact = _Loaded(oracle(exact), wide)
-        self.mirrored = _Loaded(Mirrored(oracle(own)), initial)
-        self.perturbed = _Loaded(oracle(exact), perturbed(wide, self.eps, seed=0))
+    def __init__(self, options: Options) -> None:
+        self.options, self.eps = options, options.precision.eps
+        self.variants = Variants(Oracle, options)
+        self._made: dict[Variant, Backend] = {}
 
-    def expect(self, workload: Workload, sequences: np.ndarray, calls: list[int]) -> Expected:
-        """Return what the calls named hand out in a block that got `sequences`, calls first."""
-        if not workload.carries_over:  # each call stands for itself
-            sequences, calls = sequences[calls], list(range(len(calls)))
-        exact = self.exact.results(workload, sequences, calls)
+    def expect(
+        self,
+        workload: Workload,
+        initial: Parameters,
+        sequences: np.ndarray,
+        calls: list[int],
+        ends: list[int],
+    ) -> Expected:
+        """Return what the calls named hand out in a block that got `sequences`, calls first.
+
+        `initial` are the parameters that the contenders load, and `ends` the numbers of calls
+        after which parameters are wanted.
+        """
+        if workload.carries_over:
+            return self._steps(workload, initial, sequences, calls, ends)
         if workload.greedy:
-            return self._greedy(workload, sequences[calls], exact)
-        others = [
-            variant.results(workload, sequences, calls)
-            for variant in (self.mirrored, self.perturbed)
-        ]
+            return self._digits(workload, initial, sequences, calls)
+        return self._calls(workload, initial, sequences, calls)
+
+    def _load(self, variant: Variant, initial: Parameters) -> Backend:
+        backend = self._made.setdefault(variant, variant.make(variant.options))
+        backend.load(variant.change(initial))
+        return backend
+
+    def _others(self) -> tuple[list[Variant], list[Variant]]:
+        v = self.variants
+        accurate = [v.mirrored, v.perturbed[0], *v.accurate]
+        return accurate, accurate + v.approximate
+
+    def _calls(
+        self, workload: Workload, initial: Parameters, sequences: np.ndarray, calls: list[int]
+    ) -> Expected:
+        """Each call stands for itself; the tolerances of the first serve for the others."""
+
+        def results(variant: Variant, some: list[int]) -> list[Arrays]:
+            backend = self._load(variant, initial)
+            staged = [workload.stage(backend, sequences[n]) for n in some]
+            return [_on_host(backend, workload.call(backend, one)) for one in staged]
+
+        exact = results(self.variants.exact, calls)
         terms = sequences[0, :, 1:].size
-        allowed = tolerances(exact, others, self.eps, terms)
-        return Expected(name=workload.name, arrays=exact, tolerances=allowed)
+        accurate, approximate = (
+            tolerances(exact[0], [results(v, calls[:1])[0] for v in others], self.eps, terms)
+            for others in self._others()
+        )
+        pairs = [(n, one) for n, found in zip(calls, exact, strict=True) for one in found.items()]
+        return Expected(
+            name=workload.name,
+            arrays={of_call(name, n): array for n, (name, array) in pairs},
+            tolerances={of_call(name, n): accurate[name] for n, (name, _) in pairs},
+            approximate_tolerances={of_call(name, n): approximate[name] for n, (name, _) in pairs},
+        )
 
-    def _greedy(self, workload: Workload, prompts: np.ndarray, exact: Arrays) -> Expected:
+    def _digits(
+        self, workload: Workload, initial: Parameters, prompts: np.ndarray, calls: list[int]
+    ) -> Expected:
         """Return what is expected of digits: where the oracle's choice is clear, the same."""
-        ((name, digits),) = exact.items()
-        flat = prompts.reshape(-1, prompts.shape[-1]), digits.reshape(-1, digits.shape[-1])
+        exact = self._load(self.variants.exact, initial)
+        digits = {
+            n: _on_host(exact, workload.call(exact, workload.stage(exact, prompts[n])))["digits"]
+            for n in calls
+        }
 
-        def logits(backend: Backend) -> np.ndarray:
-            return greedy_logits(backend, *flat)
+        def logits(variant: Variant, n: int) -> np.ndarray:
+            return greedy_logits(self._load(variant, initial), prompts[n], digits[n])
 
-        wanted, other = self.exact.ask(logits), self.mirrored.ask(logits)
-        allowed = tolerances({name: wanted}, [{name: other}], self.eps)
-        lead = margins(wanted).reshape(digits.shape)
-        return Expected(name=workload.name, arrays=exact, tolerances=allowed, margins={name: lead})
+        first = {"": logits(self.variants.exact, calls[0])}
+        accurate, approximate = (
+            tolerances(first, [{"": logits(v, calls[0])} for v in others], self.eps)[""]
+            for others in self._others()
+        )
+        names = {n: of_call("digits", n) for n in calls}
+        return Expected(
+            name=workload.name,
+            arrays={names[n]: digits[n] for n in calls},
+            tolerances=dict.fromkeys(names.values(), accurate),
+            approximate_tolerances=dict.fromkeys(names.values(), approximate),
+            margins={names[n]: margins(logits(self.variants.exact, n)) for n in calls},
+        )
+
+    def _steps(
+        self,
+        workload: Workload,
+        initial: Parameters,
+        sequences: np.ndarray,
+        calls: list[int],
+        ends: list[int],
+    ) -> Expected:
+        """Each step goes on from the one before; losses are compared, and parameters at the ends.
+
+        Not those at an end that is too far for the oracle.
+        """
+        exact = self._load(self.variants.exact, initial)
+        start = time.perf_counter()
+        workload.call(exact, workload.stage(exact, sequences[0]))
+        a_step = time.perf_counter() - start
+        reached = [end for end in ends if end * a_step * STEPS_VARIANTS < STEPS_SECONDS]
+        steps = max(*reached, *(n + 1 for n in calls), 0)
+
+        def run(variant: Variant) -> Arrays:
+            backend = self._load(variant, initial)
+            before, found = backend.parameters(), {}
+            for n in range(steps):
+                called = workload.call(backend, workload.stage(backend, sequences[n]))
+                found[of_step(n)] = _on_host(backend, called)["loss"]
+                if n + 1 in reached:
+                    found |= moves(backend.parameters(), before, n + 1)
+            return found
+
+        seen = run(self.variants.exact)
+        others = [run(self.variants.perturbed[0]), run(self.variants.accurate_run)]
+        further = run(self.variants.approximate_run)
+        terms = sequences[0, :, 1:].size
+        stored = {name: rounding(array, self.options.dtype) for name, array in initial.items()}
+        return Expected(
+            name=workload.name,
+            arrays=seen,
+            tolerances=tolerances(seen, others, self.eps, terms),
+            approximate_tolerances=tolerances(seen, [*others, further], self.eps, terms),
+            resolutions={
+                at_end(name, end): end * one for end in reached for name, one in stored.items()
+            },
+        )
 
 
-class _Loaded:
-    """A backend with the parameters that it starts from."""
-
-    def __init__(self, backend: Backend, parameters: Parameters) -> None:
-        self.backend, self.parameters = backend, parameters
-
-    def ask(self, question: Callable[[Backend], np.ndarray]) -> np.ndarray:
-        self.backend.load(self.parameters)
-        return question(self.backend)
-
-    def results(self, workload: Workload, sequences: np.ndarray, calls: list[int]) -> Arrays:
-        """Return what the calls named hand out, as in a block."""
-        self.backend.load(self.parameters)
-        results = timing.run(self.backend, workload, sequences).results
-        return stack([results[n] for n in calls])
+def _on_host(backend: Backend, called: dict[str, Any]) -> Arrays:
+    return {name: np.array(backend.fetch(array)) for name, array in called.items()}
 
 
-def part(expected: Expected, every: list[int], calls: list[int]) -> Expected:
-    """Return what is expected of some of the calls that `expected` was made for."""
-    places = [every.index(n) for n in calls]
+def in_common(expected: Expected, actual: Arrays) -> tuple[Expected, Arrays]:
+    """Return what is expected of the arrays that were handed out, and those that are expected."""
+    shared = expected.arrays.keys() & actual.keys()
 
-    def chosen(arrays: Arrays) -> Arrays:
-        return {name: array[places] for name, array in arrays.items()}
+    def chosen(values: dict[str, Value]) -> dict[str, Value]:
+        return {name: value for name, value in values.items() if name in shared}
 
-    return Expected(
+    part = Expected(
         name=expected.name,
         arrays=chosen(expected.arrays),
-        tolerances=expected.tolerances,
+        tolerances=chosen(expected.tolerances),
+        approximate_tolerances=chosen(expected.approximate_tolerances),
+        resolutions=chosen(expected.resolutions),
         margins=chosen(expected.margins),
     )
+    return part, chosen(actual)
