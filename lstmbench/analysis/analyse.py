@@ -29,6 +29,7 @@ from lstmbench.protocol.observations import (
     Startup,
     Stopped,
     Trained,
+    TrainingCheck,
 )
 from lstmbench.protocol.settings import Settings
 from lstmbench.records.folder import Header, Run
@@ -134,6 +135,7 @@ def _contender_result(
         contender,
         rungs=records.of(contender, RungResult),
         checks=records.of(contender, BlockCheck),
+        training_checks=records.of(contender, TrainingCheck),
         failure=failures[0] if failures else None,
     )
     _add_precision(result)
@@ -142,7 +144,12 @@ def _contender_result(
     if peaks and contender.device == "cpu":
         _add_roofline(result, settings, peaks)
     _add_training(result, records.of(contender, Epoch), records.of(contender, Trained))
-    evidence: list[Evidence] = [*failures, *result.rungs, *result.checks]
+    evidence: list[Evidence] = [
+        *failures,
+        *result.rungs,
+        *result.checks,
+        *result.training_checks,
+    ]
     not_believed = [*impossible(result), *late(result, blocks)]
     result.verdict = verdict_on(evidence, known.get(contender.backend), not_believed)
     return result

@@ -16,6 +16,7 @@ from lstmbench.protocol.observations import (
     MachinePeaks,
     RungResult,
     Stopped,
+    TrainingCheck,
 )
 from lstmbench.protocol.settings import Settings
 from lstmbench.records.folder import Header, Run
@@ -40,6 +41,8 @@ class ContenderResult:
     """Every rung of the parity ladder that was reached."""
     checks: list[BlockCheck] = field(default_factory=list)
     """Every comparison of results that were computed inside the clock."""
+    training_checks: list[TrainingCheck] = field(default_factory=list)
+    """Every comparison of a training with the oracle's."""
     failure: Failure | None = None
     """The first failure."""
     description: dict[str, str] = field(default_factory=dict)

@@ -6,14 +6,22 @@ from dataclasses import dataclass
 from typing import Literal
 
 from lstmbench.parity import Comparison
-from lstmbench.parity.known_failures import TIMED, KnownFailures
+from lstmbench.parity.known_failures import TIMED, TRAINED, KnownFailures
 from lstmbench.parity.rungs import ORDER, RUNGS
 from lstmbench.protocol.contender import Contender
-from lstmbench.protocol.observations import BlockCheck, Failure, Record, RungResult
+from lstmbench.protocol.observations import (
+    BlockCheck,
+    Failure,
+    Record,
+    RungResult,
+    TrainingCheck,
+)
 
 Status = Literal["passed", "passed as approximate", "failed", "not claimed", "not run"]
 
-Evidence = RungResult | BlockCheck | Failure
+Compared = RungResult | BlockCheck | TrainingCheck
+"""The records of comparisons with the oracle."""
+Evidence = RungResult | BlockCheck | TrainingCheck | Failure
 """The records that a verdict is made from."""
 
 
@@ -79,7 +87,7 @@ class Ledger:
 
     def add(self, record: Record) -> None:
         """Take in a record; those that are no evidence are passed over."""
-        if isinstance(record, RungResult | BlockCheck | Failure):
+        if isinstance(record, RungResult | BlockCheck | TrainingCheck | Failure):
             self._evidence[record.contender].append(record)
 
     def verdict(self, contender: Contender) -> Verdict:
@@ -98,13 +106,16 @@ def _status(evidence: Iterable[Evidence]) -> Status:
     return "passed as approximate" if "passed as approximate" in outcomes else "passed"
 
 
-def _differences(failed: list[RungResult | BlockCheck]) -> Iterator[str]:
-    """Yield the first difference of the ladder and the first inside the clock, in words."""
+def _differences(failed: list[Compared]) -> Iterator[str]:
+    """Yield the first difference of the ladder, inside the clock, and in training, in words."""
     if first := first_difference(failed):
         yield rung_in_words(first)
     checks = [one for one in failed if isinstance(one, BlockCheck)]
     if checks:
         yield check_in_words(checks[0])
+    trained = [one for one in failed if isinstance(one, TrainingCheck)]
+    if trained:
+        yield training_in_words(trained[0])
 
 
 def first_difference(evidence: Iterable[Evidence]) -> RungResult | None:
@@ -113,9 +124,15 @@ def first_difference(evidence: Iterable[Evidence]) -> RungResult | None:
     return min(failed, key=lambda one: ORDER.index(one.rung), default=None)
 
 
-def place(one: RungResult | BlockCheck) -> str:
+def place(one: Compared) -> str:
     """Return the place of a comparison, as it stands in a file of known failures."""
-    return one.place if isinstance(one, RungResult) else f"{TIMED}/{one.workload}"
+    match one:
+        case RungResult():
+            return one.place
+        case BlockCheck():
+            return f"{TIMED}/{one.workload}"
+        case TrainingCheck():
+            return f"{TRAINED}/{one.check}"
 
 
 def what_differs(result: Comparison) -> str:
@@ -135,6 +152,15 @@ def check_in_words(one: BlockCheck) -> str:
     return (
         f"what it computed inside the clock ({one.workload}, launch {one.launch}, round "
         f"{one.round}) differs from the float64 oracle: {what_differs(one.result)}"
+    )
+
+
+def training_in_words(one: TrainingCheck) -> str:
+    """Return what of a training departs from the oracle's."""
+    when = "" if one.epoch is None else f" after epoch {one.epoch + 1}"
+    return (
+        f"in training, {one.check}{when} differs from the float64 oracle: "
+        f"{what_differs(one.result)}"
     )
 
 

@@ -1,13 +1,13 @@
 """The run itself: parity, then interleaved timing, then training, recorded as they are made."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
 from lstmbench.analysis.verdict import Ledger
-from lstmbench.execution import parity
+from lstmbench.execution import parity, training
 from lstmbench.execution.loop import TimingLoop
 from lstmbench.execution.stopping import StoppingRule
 from lstmbench.execution.workers import WorkerFactory, WorkerFailed
@@ -16,9 +16,10 @@ from lstmbench.interface.workloads import WORKLOADS
 from lstmbench.parity.activations import Level
 from lstmbench.plugins.registry import Registry
 from lstmbench.protocol.contender import Contender
-from lstmbench.protocol.messages import Prepare, Survey, Train
+from lstmbench.protocol.messages import Evaluated, Prepare, Survey, Train
 from lstmbench.protocol.observations import (
     Ceiling,
+    Epoch,
     Failure,
     Finished,
     Phase,
@@ -160,19 +161,56 @@ class Runner:
         return [(named[0], one) for one in self.contenders if named and one != named[0]]
 
     def training(self) -> None:
-        """Train each backend on the task by itself."""
-        contenders = self.missing("training")
-        if not contenders:
+        """Train each backend on the task by itself, and compare it with the oracle's training."""
+        missing = self.missing("training")
+        if not missing:
             return
-        progress = Progress("training", len(contenders) * self.settings.epochs, self.report)
-        for one in contenders:
+        progress = Progress("training", len(missing) * self.settings.epochs, self.report)
+        trainable = [one for one in missing if one in self.passed() and self._trains(one)]
+        if trainable:
+            self._train_oracle(trainable)
+        for one in missing:
             with self.part(one, "training"):
-                if one in self.passed() and self._trains(one):
-                    with self.factory.open(one, self.settings) as worker:
-                        for reply in worker.stream(Train(), Trained):
-                            self.record(reply)
-                            progress.advance()
+                if one in trainable:
+                    self._train(one, progress)
         progress.finish()
+
+    def _train_oracle(self, contenders: list[Contender]) -> None:
+        """Have the oracle train as the contenders will."""
+        approximate = any(self.level(one) == "approximate" for one in contenders)
+        progress = Progress("oracle's training", 1, self.report)
+        for record in training.train_oracle(
+            self.factory, self.settings, approximate, list(self.records)
+        ):
+            self.record(record)
+        progress.finish()
+
+    def _train(self, contender: Contender, progress: Progress) -> None:
+        """Train one contender, recording and comparing as it goes."""
+        level, epochs = self.level(contender), []
+        with (
+            self.factory.open(contender, self.settings) as worker,
+            self.factory.open_oracle(self.settings) as oracle,
+        ):
+            for reply in worker.stream(Train(), Trained):
+                if isinstance(reply, Evaluated):
+                    evaluation = training.check_evaluation(
+                        oracle, contender, self.settings, level, reply
+                    )
+                    self._record_all(evaluation)
+                    continue
+                self.record(reply)
+                if isinstance(reply, Epoch):
+                    epochs.append(reply)
+                    progress.advance()
+        found = training.check_training(
+            contender, self.settings, level, epochs, reply, self.records
+        )
+        self._record_all(list(found))
+
+    def _record_all(self, records: Iterable[Record]) -> None:
+        for record in records:
+            self.record(record)
 
     def _trains(self, contender: Contender) -> bool:
         """Return whether a backend claims training, and the forward pass to evaluate it by."""

@@ -1,6 +1,7 @@
 """Known failures: places where a backend is expected to differ, each with the reason.
 
-A place is a rung of a case, "odd/clip", or a timed workload, "timed/train".
+A place is a rung of a case, "odd/clip", a timed workload, "timed/train", or something that is
+compared in training, "training/losses".
 """
 
 from collections.abc import Iterable
@@ -13,8 +14,13 @@ from lstmbench.parity.cases import NAMES
 from lstmbench.parity.ladder import PLACES
 from lstmbench.parity.rungs import ORDER
 
-TIMED = "timed"
-KNOWABLE = (*PLACES, *(f"{TIMED}/{name}" for name in WORKLOADS))
+TIMED, TRAINED = "timed", "training"
+COMPARED_IN_TRAINING = ("losses", "epoch means", "accuracy", "logits", "digits")
+KNOWABLE = (
+    *PLACES,
+    *(f"{TIMED}/{name}" for name in WORKLOADS),
+    *(f"{TRAINED}/{name}" for name in COMPARED_IN_TRAINING),
+)
 
 KnownFailures = dict[str, str]
 """The reason by place."""
@@ -43,7 +49,8 @@ def parse(lines: Iterable[str], source: str) -> KnownFailures:
         if pattern and not matches:
             raise UsageError(
                 f"{source}, line {number}: no rung matches {pattern!r} (cases: "
-                f"{', '.join(NAMES)}; rungs: {', '.join(ORDER)}; or {TIMED}/WORKLOAD)"
+                f"{', '.join(NAMES)}; rungs: {', '.join(ORDER)}; or {TIMED}/WORKLOAD, "
+                f"{TRAINED}/{'|'.join(COMPARED_IN_TRAINING)})"
             )
         known |= dict.fromkeys(matches, reason or "known failure")
     return known

@@ -43,10 +43,11 @@ class Variant:
 class Variants:
     """The oracle in float64, and the variants of it that tolerances are made from.
 
-    `options` are those of the contenders. `undisplaced` are the oracle that sums in another order,
-    in the contenders' own dtype, and the float64 oracle with parameters moved by one unit in the
-    last place, in PERTURBATIONS random ways. `accurate` are the float64 oracle with activations
-    displaced as far as accurate ones may err, `approximate` as far as approximate ones may.
+    `options` are those of the contenders. `own` is the oracle in their dtype. `undisplaced` are the
+    one that sums in another order, in that dtype too, and the float64 oracle with parameters moved
+    by one unit in the last place, in PERTURBATIONS random ways. `accurate` are the float64 oracle
+    with activations displaced as far as accurate ones may err, `approximate` as far as approximate
+    ones may.
     For long runs, where each variant costs time, `accurate_run` and `approximate_run` do at once
     what the others do one by one: in the contenders' dtype, they sum in another order and their
     activations are displaced.
@@ -57,6 +58,7 @@ class Variants:
         self.own_options = replace(options, device="cpu")
         self.exact_options = replace(self.own_options, dtype="float64", tf32=False)
         self.exact = Variant(oracle, self.exact_options, widened)
+        self.own = Variant(oracle, self.own_options, unchanged)
         self.mirrored = Variant(self._mirrored, self.own_options, unchanged)
         self.perturbed = [self._perturbed(seed) for seed in range(PERTURBATIONS)]
         self.undisplaced = [self.mirrored, *self.perturbed]

@@ -11,6 +11,9 @@ from lstmbench.protocol.observations import (
     Epoch,
     FailureKind,
     MachinePeaks,
+    OracleEpoch,
+    OracleTrained,
+    OracleVariant,
     Startup,
     Trained,
 )
@@ -93,7 +96,25 @@ class ExpectBlock(Struct, frozen=True, kw_only=True, tag=True):
 
 
 class Train(Struct, frozen=True, kw_only=True, tag=True):
-    """Train for all epochs. Replies: Epoch for each, then Trained."""
+    """Train for all epochs. Replies: Epoch for each, Evaluated now and then, at last Trained."""
+
+
+class TrainOracle(Struct, frozen=True, kw_only=True, tag=True):
+    """Train the oracle, in one of its variants, for at most so many epochs and seconds.
+
+    Replies: OracleEpoch for each, at last OracleTrained.
+    """
+
+    variant: OracleVariant
+    epochs: int
+    seconds: float
+
+
+class ExpectEvaluation(Struct, frozen=True, kw_only=True, tag=True):
+    """Compute, as the oracle, what a contender's own parameters give. Reply: Expected."""
+
+    parameters: Arrays
+    sequences: Arrays
 
 
 Request = (
@@ -107,6 +128,8 @@ Request = (
     | Show
     | ExpectBlock
     | Train
+    | TrainOracle
+    | ExpectEvaluation
 )
 
 # Replies that are not records
@@ -127,6 +150,17 @@ class Outputs(Struct, frozen=True, kw_only=True, tag=True):
     end: int | None
     """After how many calls parameters are told, if they are."""
     arrays: Arrays
+
+
+class Evaluated(Struct, frozen=True, kw_only=True, tag=True):
+    """What a contender computed in evaluation, and with which parameters."""
+
+    epoch: int
+    parameters: Arrays
+    sequences: Arrays
+    """What went in: digits under "logits", a batch (B, T); prompts under "digits"."""
+    arrays: Arrays
+    """What came out, under the same names."""
 
 
 class Done(Struct, frozen=True, kw_only=True, tag=True):
@@ -150,6 +184,9 @@ Reply = (
     | MachinePeaks
     | Startup
     | Block
+    | Evaluated
+    | OracleEpoch
+    | OracleTrained
     | Epoch
     | Trained
     | Raised

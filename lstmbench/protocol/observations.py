@@ -12,6 +12,11 @@ from lstmbench.protocol.contender import Contender
 
 Phase = Literal["parity", "timing", "training"]
 Limit = Literal["precision", "time budget"]
+TrainingPart = Literal["losses", "epoch means", "accuracy", "logits", "digits"]
+"""What of a training is compared."""
+OracleVariant = Literal["plain", "accurate", "approximate", "exact"]
+"""In which way the oracle trains: in the run's dtype as it is, or summing in another order with
+activations displaced as far as accurate or approximate ones may err; or in float64."""
 FailureKind = Literal["raised", "refused", "aborted", "hung", "out of memory", "not finite"]
 
 
@@ -150,6 +155,33 @@ class Stopped(Struct, frozen=True, kw_only=True, tag=True):
     """Of the widest interval that counts, as a share of its value."""
 
 
+class TrainingCheck(Struct, frozen=True, kw_only=True, tag=True):
+    """What a training came to, or computed on the way, compared with the oracle."""
+
+    contender: Contender
+    check: TrainingPart
+    epoch: int | None = None
+    """After which epoch, if it is not about the training as a whole."""
+    result: Comparison
+
+
+class OracleEpoch(Struct, frozen=True, kw_only=True, tag=True):
+    """The losses of an epoch, or of a part of it, of one of the oracle's own trainings."""
+
+    variant: OracleVariant
+    epoch: int
+    losses_nats: list[float | None]
+
+
+class OracleTrained(Struct, frozen=True, kw_only=True, tag=True):
+    """One of the oracle's own trainings has ended."""
+
+    variant: OracleVariant
+    seconds: float
+    test_accuracy: float | None
+    """None if it did not get to the end of the last epoch."""
+
+
 class Epoch(Struct, frozen=True, kw_only=True, tag=True):
     """One epoch of training; a loss is None where no batch was of its kind."""
 
@@ -163,6 +195,8 @@ class Epoch(Struct, frozen=True, kw_only=True, tag=True):
     free_running_loss_nats: float | None
     loss_nats: float
     validation_accuracy: float
+    losses_nats: list[float] | None = None
+    """Of every step; not known in records of earlier versions."""
 
 
 class Trained(Struct, frozen=True, kw_only=True, tag=True):
@@ -205,6 +239,9 @@ Record = (
     | BlockCheck
     | Disturbance
     | Stopped
+    | TrainingCheck
+    | OracleEpoch
+    | OracleTrained
     | Epoch
     | Trained
     | Failure

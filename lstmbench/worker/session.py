@@ -13,13 +13,21 @@ from lstmbench.interface import Backend, Parameters, Task, parameters
 from lstmbench.interface.workloads import MAIN, WORKLOADS, Workload
 from lstmbench.parity import golden
 from lstmbench.parity.oracle import Oracle
+from lstmbench.parity.variants import Variants
 from lstmbench.plugins.resolve import resolve
 from lstmbench.protocol import messages
 from lstmbench.protocol.messages import Open
-from lstmbench.protocol.observations import Block, Startup, Trained
+from lstmbench.protocol.observations import Block, OracleVariant, Startup, Trained
 from lstmbench.worker import probe, timing, training, verification
 from lstmbench.worker.verification import BlockOracle
 
+TRAINED: dict[OracleVariant, str] = {
+    "plain": "own",
+    "accurate": "accurate_run",
+    "approximate": "approximate_run",
+    "exact": "exact",
+}
+"""The attribute of `Variants` that is trained."""
 COLD_ROUND = 0
 """The round whose inputs first calls and trials use; timed blocks of a launch draw others."""
 
@@ -77,8 +85,12 @@ class Session:
                 yield self._show(request)
             case messages.ExpectBlock():
                 yield self._expect_block(request)
+            case messages.ExpectEvaluation():
+                yield self.block_oracle.expect_evaluation(request.parameters, request.sequences)
             case messages.Train():
                 yield from self._train()
+            case messages.TrainOracle():
+                yield from self._train_oracle(request)
 
     def _case(self, name: str) -> parity.Case:
         return parity.case(name, self.settings.model, self.settings.shape)
@@ -182,9 +194,17 @@ class Session:
         self._load()
         yield from training.train(self.backend, self.task, self.settings, self.contender)
         peak = memory.peak_bytes()
+        found, evaluated = training.evaluate(self.backend, self.task, self.settings)
+        yield evaluated
         yield Trained(
             contender=self.contender,
-            metrics={**training.evaluate(self.backend, self.task, self.settings.seed)},
+            metrics={**found},
             peak_bytes=peak,
             imported_bytes=self.imported_bytes,
         )
+
+    def _train_oracle(self, request: messages.TrainOracle) -> Iterator[Any]:
+        variant = getattr(Variants(Oracle, self.options), TRAINED[request.variant])
+        backend = variant.make(variant.options)
+        backend.load(variant.change(self.initial))
+        yield from training.train_oracle(backend, self.task, self.settings, request)

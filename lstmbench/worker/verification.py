@@ -1,7 +1,7 @@
 """What the oracle expects of a timed block: what is computed inside the clock is verified."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 import numpy as np
@@ -79,38 +79,79 @@ class BlockOracle:
             return self._digits(workload, initial, sequences, calls)
         return self._calls(workload, initial, sequences, calls)
 
+    def expect_evaluation(self, parameters: Parameters, sequences: Arrays) -> Expected:
+        """Return what a model with these parameters gives.
+
+        Logits of the digits "logits" (B, T), and the greedy digits, T of them, after the prompts
+        "digits" (n, P), if they are there.
+        """
+        paths, digits = {"logits": sequences["logits"]}, {}
+        if "digits" in sequences:
+            exact, prompts = self._load(self.variants.exact, parameters), sequences["digits"]
+            digits["digits"] = exact.fetch(exact.generate(prompts, paths["logits"].shape[1]))
+            read_back = digits["digits"][:, :-1]
+            paths["digits"] = np.concatenate([prompts, read_back], axis=1).astype(np.uint8)
+
+        def logits(variant: Variant) -> Arrays:
+            backend = self._load(variant, parameters)
+            passes = {name: backend.forward(backend.stage(p))[0] for name, p in paths.items()}
+            return _on_host(backend, passes)
+
+        wanted = logits(self.variants.exact)
+        accurate, approximate = self._tolerances(logits, wanted)
+        leads = {}
+        if digits:
+            first = prompts.shape[1] - 1
+            leads["digits"] = margins(wanted["digits"])[:, first:]
+        return Expected(
+            name="evaluation",
+            arrays=wanted | digits,
+            tolerances=accurate,
+            approximate_tolerances=approximate,
+            margins=leads,
+        )
+
     def _load(self, variant: Variant, initial: Parameters) -> Backend:
         backend = self._made.setdefault(variant, variant.make(variant.options))
         backend.load(variant.change(initial))
         return backend
 
-    def _others(self) -> tuple[list[Variant], list[Variant]]:
+    def _tolerances(
+        self, look: Callable[[Variant], Arrays], exact: Arrays, terms: int = 1
+    ) -> tuple[dict[str, float], dict[str, float]]:
+        """Return what is allowed by how far the variants are off, and with approximate ones."""
         v = self.variants
-        accurate = [v.mirrored, v.perturbed[0], *v.accurate]
-        return accurate, accurate + v.approximate
+        accurate = [look(one) for one in (v.mirrored, v.perturbed[0], *v.accurate)]
+        further = [look(one) for one in v.approximate]
+        return (
+            tolerances(exact, accurate, self.eps, terms),
+            tolerances(exact, accurate + further, self.eps, terms),
+        )
 
     def _calls(
         self, workload: Workload, initial: Parameters, sequences: np.ndarray, calls: list[int]
     ) -> Expected:
         """Each call stands for itself; the tolerances of the first serve for the others."""
 
-        def results(variant: Variant, some: list[int]) -> list[Arrays]:
+        def result(variant: Variant, call: int) -> Arrays:
             backend = self._load(variant, initial)
-            staged = [workload.stage(backend, sequences[n]) for n in some]
-            return [_on_host(backend, workload.call(backend, one)) for one in staged]
+            return _on_host(
+                backend, workload.call(backend, workload.stage(backend, sequences[call]))
+            )
 
-        exact = results(self.variants.exact, calls)
+        exact = {n: result(self.variants.exact, n) for n in calls}
         terms = sequences[0, :, 1:].size
+        first = calls[0]
+        allowed = self._tolerances(lambda variant: result(variant, first), exact[first], terms)
         accurate, approximate = (
-            tolerances(exact[0], [results(v, calls[:1])[0] for v in others], self.eps, terms)
-            for others in self._others()
+            {of_call(name, n): tolerance for n in calls for name, tolerance in one.items()}
+            for one in allowed
         )
-        pairs = [(n, one) for n, found in zip(calls, exact, strict=True) for one in found.items()]
         return Expected(
             name=workload.name,
-            arrays={of_call(name, n): array for n, (name, array) in pairs},
-            tolerances={of_call(name, n): accurate[name] for n, (name, _) in pairs},
-            approximate_tolerances={of_call(name, n): approximate[name] for n, (name, _) in pairs},
+            arrays={of_call(name, n): a for n in calls for name, a in exact[n].items()},
+            tolerances=accurate,
+            approximate_tolerances=approximate,
         )
 
     def _digits(
@@ -123,21 +164,19 @@ class BlockOracle:
             for n in calls
         }
 
-        def logits(variant: Variant, n: int) -> np.ndarray:
-            return greedy_logits(self._load(variant, initial), prompts[n], digits[n])
+        def logits(variant: Variant, n: int) -> Arrays:
+            return {"": greedy_logits(self._load(variant, initial), prompts[n], digits[n])}
 
-        first = {"": logits(self.variants.exact, calls[0])}
-        accurate, approximate = (
-            tolerances(first, [{"": logits(v, calls[0])} for v in others], self.eps)[""]
-            for others in self._others()
-        )
-        names = {n: of_call("digits", n) for n in calls}
+        wanted = {n: logits(self.variants.exact, n)[""] for n in calls}
+        first = calls[0]
+        allowed = self._tolerances(lambda variant: logits(variant, first), {"": wanted[first]})
+        accurate, approximate = ({of_call("digits", n): one[""] for n in calls} for one in allowed)
         return Expected(
             name=workload.name,
-            arrays={names[n]: digits[n] for n in calls},
-            tolerances=dict.fromkeys(names.values(), accurate),
-            approximate_tolerances=dict.fromkeys(names.values(), approximate),
-            margins={names[n]: margins(logits(self.variants.exact, n)) for n in calls},
+            arrays={of_call("digits", n): digits[n] for n in calls},
+            tolerances=accurate,
+            approximate_tolerances=approximate,
+            margins={of_call("digits", n): margins(wanted[n]) for n in calls},
         )
 
     def _steps(
