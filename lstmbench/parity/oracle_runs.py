@@ -30,23 +30,29 @@ class OracleRuns:
         self.case, self.options, self.eps = case, options, options.precision.eps
         variants = Variants(oracle, options)
         self.exact = self._climb(variants.exact)
-        self.undisplaced = [self._climb(variant) for variant in variants.undisplaced]
-        self.accurate = [self._climb(variant) for variant in variants.accurate]
-        self.approximate = [self._climb(variant) for variant in variants.approximate]
+        self.undisplaced = self._climbs(variants.undisplaced)
+        self.accurate = self._climbs(variants.accurate)
+        self.approximate = self._climbs(variants.approximate)
+        self.accurate_run = self._climbs([variants.accurate_run])
+        self.approximate_run = self._climbs([variants.approximate_run])
+
+    def _climbs(self, variants: list[Variant]) -> list[Climb]:
+        return [self._climb(variant) for variant in variants]
 
     def _climb(self, variant: Variant) -> Climb:
         return Climb(variant.make, variant.options, self.case, self.options.dtype, variant.change)
 
-    def observe(self, look: Callable[[Climb], Arrays], displaced: bool = True) -> Seen:
+    def observe(self, look: Callable[[Climb], Arrays], long: bool = False) -> Seen:
         """Return what `look` sees of the oracle, and what it sees of each of the variants.
 
-        Of those with displaced activations only where they are wanted.
+        Of those for long runs if it takes `long`.
         """
-        accurate = self.undisplaced + (self.accurate if displaced else [])
+        accurate = self.accurate_run if long else self.accurate
+        approximate = self.approximate_run if long else self.approximate
         return Seen(
             self.observe_exact(look),
-            [_observe(look, climb) for climb in accurate],
-            [_observe(look, climb) for climb in self.approximate if displaced],
+            [_observe(look, climb) for climb in self.undisplaced + accurate],
+            [_observe(look, climb) for climb in approximate],
         )
 
     def observe_exact(self, look: Callable[[Climb], Arrays]) -> Arrays:

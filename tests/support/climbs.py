@@ -3,8 +3,8 @@
 from functools import cache
 
 from lstmbench import Options, parity
-from lstmbench.parity.variants import Make
 from lstmbench.parity.oracle import Oracle
+from lstmbench.parity.variants import Make
 
 
 @cache

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 from lstmbench_numpy.backend import NumpyBackend
-from plain import Arrays, Plain
+from plain import Arrays, Plain, sigmoid
 
 from lstmbench import Backend, NotSupported, Options, Parameters
 from lstmbench.parity.mirrored import Mirrored
@@ -32,7 +32,8 @@ class TanhByExp(Plain):
 
     def next_hidden(self, gates: tuple[np.ndarray, ...], c: np.ndarray) -> np.ndarray:
         one = self.dtype.type(1)
-        return np.asarray(gates[3] * (one - 2 / (np.exp(2 * c) + one)))
+        with np.errstate(over="ignore"):  # exp(2 c) may be infinite
+            return np.asarray(gates[3] * (one - 2 / (np.exp(2 * c) + one)))
 
 
 class OneProduct(Plain):
@@ -62,16 +63,6 @@ class LossOneByOne(Plain):
         for row, target in zip(logits.reshape(-1, 10), targets.ravel(), strict=True):
             total += np.log(np.exp(row - row.max()).sum()) - (row[target] - row.max())
         return total / self.dtype.type(targets.size), d_logits
-
-
-class LossWithoutShift(Plain):
-    """exp of the logits as they are: they are small enough."""
-
-    def loss(self, logits: np.ndarray, targets: np.ndarray) -> Any:
-        e = np.exp(logits)
-        p = e / e.sum(-1, keepdims=True)
-        chosen = np.take_along_axis(p, targets[..., None].astype(int), -1)
-        return -np.log(chosen).mean(), (p - self.one_hot(targets)) / self.dtype.type(targets.size)
 
 
 class BatchInParts(Plain):
@@ -268,7 +259,148 @@ class Reversed(Mirrored):
         super().__init__(NumpyBackend(options))
 
 
+def displaced(sigmoid: float, tanh: float, absolute: float = 0) -> type[Plain]:
+    """Activations that err to one side, by so many units in the last place of their value.
+
+    `absolute` is in half units of 1, on top.
+    """
+
+    class Displaced(Plain):
+        def displace(self, value: np.ndarray, units: float) -> np.ndarray:
+            eps, kind = np.finfo(self.dtype).eps, self.dtype.type
+            return value * kind(1 + units * eps) + kind(np.sign(units) * absolute * eps / 2)
+
+        def gates(self, z: np.ndarray) -> tuple[np.ndarray, ...]:
+            i, f, g, o = super().gates(z)
+            i, f, o = (self.displace(gate, sigmoid) for gate in (i, f, o))
+            return i, f, self.displace(g, tanh), o
+
+        def next_hidden(self, gates: tuple[np.ndarray, ...], c: np.ndarray) -> np.ndarray:
+            return gates[3] * self.displace(np.tanh(c), tanh)
+
+        def loss(self, logits: np.ndarray, targets: np.ndarray) -> Any:
+            shifted = logits - logits.max(-1, keepdims=True)
+            sums = self.displace(np.exp(shifted), sigmoid).sum(-1, keepdims=True)
+            log_p = shifted - self.displace(np.log(sums), tanh)
+            p = self.displace(np.exp(log_p), sigmoid)
+            chosen = np.take_along_axis(log_p, targets[..., None].astype(int), -1)
+            return -chosen.mean(), (p - self.one_hot(targets)) / self.dtype.type(targets.size)
+
+    Displaced.__name__ = f"Displaced_{sigmoid:+g}_{tanh:+g}_{absolute:g}"
+    return Displaced
+
+
+class ExpByTwos(Plain):
+    """exp as 2^k times a polynomial of degree 7, in the dtype; good to some units of float32."""
+
+    def exp(self, x: np.ndarray) -> np.ndarray:
+        if self.dtype == np.float64:
+            return np.exp(x)
+        k = np.rint(x * self.dtype.type(1 / np.log(2)))
+        r = (x - k * self.dtype.type(0.693359375)) + k * self.dtype.type(2.12194440e-4)
+        total = np.ones_like(r)
+        for n in range(7, 0, -1):
+            total = total * r / self.dtype.type(n) + self.dtype.type(1)
+        return np.asarray(np.ldexp(total, k.astype(int)))
+
+    def gates(self, z: np.ndarray) -> tuple[np.ndarray, ...]:
+        e = self.exp(-abs(z))
+        i, f, _, o = np.split(np.where(z >= 0, 1 / (1 + e), e / (1 + e)), 4, axis=1)
+        return i, f, np.tanh(np.split(z, 4, axis=1)[2]), o
+
+
+class TanhBySigmoid(Plain):
+    """2 sigmoid(2 x) - 1, which cancels near zero."""
+
+    def next_hidden(self, gates: tuple[np.ndarray, ...], c: np.ndarray) -> np.ndarray:
+        two, one = self.dtype.type(2), self.dtype.type(1)
+        return gates[3] * (two * sigmoid(two * c) - one)
+
+
+class RowByRow(Plain):
+    """One sequence after the other."""
+
+    def forward(self, inputs: Any, state: Any = None) -> Any:
+        rows = [slice(n, n + 1) for n in range(len(inputs))]
+        each = [
+            super(RowByRow, self).forward(
+                inputs[row], state and tuple(part[:, row] for part in state)
+            )
+            for row in rows
+        ]
+        logits = np.concatenate([logits for logits, _ in each])
+        h, c = (np.concatenate([s[k] for _, s in each], axis=1) for k in range(2))
+        return logits, (h, c)
+
+
+class OutputsInOneProduct(Plain):
+    """The logits of all steps at the end."""
+
+    def run(self, digits: np.ndarray, state: Any = None, free: bool = False) -> Any:
+        logits, state, tape = super().run(digits, state, free)
+        if not free:
+            top = np.stack([step[-1] for step in tape[self.layers[-1] :: len(self.layers)]], 1)
+            logits = (top.reshape(-1, top.shape[-1]) @ self.p["linear.weight"].T).reshape(
+                logits.shape
+            ) + self.p["linear.bias"]
+        return logits, state, tape
+
+
+class CompensatedLoss(Plain):
+    """Kahan's sum."""
+
+    def loss(self, logits: np.ndarray, targets: np.ndarray) -> Any:
+        shifted = logits - logits.max(-1, keepdims=True)
+        log_p = shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))
+        total = lost = self.dtype.type(0)
+        for value in np.take_along_axis(log_p, targets[..., None].astype(int), -1).ravel():
+            added = value - lost
+            lost = (total + added - total) - added
+            total = total + added
+        return -total / self.dtype.type(targets.size), super().loss(logits, targets)[1]
+
+
+class BuffersCopiedOut(Plain):
+    """Computes in buffers of its own, and hands out copies."""
+
+    def forward(self, inputs: Any, state: Any = None) -> Any:
+        logits, (h, c) = super().forward(inputs, state)
+        self.logits = logits
+        return self.logits.copy(), (h.copy(), c.copy())
+
+
+class ChecksWhatItCompiled(Plain):
+    """Makes a step while compiling, and takes it back."""
+
+    def compile(self, batch: int, length: int) -> None:
+        kept = self.parameters()
+        digits = np.zeros((batch, length), np.uint8)
+        self.train_step(digits, digits)
+        self.load(kept)
+
+
+DISPLACED = [
+    displaced(4, 4),
+    displaced(-4, -4),
+    displaced(4, 0),
+    displaced(0, -4),
+    displaced(4, -4),
+    displaced(2, 2),
+    displaced(0.5, 0.5, 1),
+]
+"""Activations that err to one side, as far as some good libraries' do."""
+APPROXIMATE: list[type[Backend]] = [displaced(-8, 8, 8), displaced(8, 8, 8), displaced(1, 1, 16)]
+"""Activations as in the fast arithmetic of a GPU: good to some units of 1, not of their value."""
+
 HONEST: list[type[Backend]] = [
+    *DISPLACED,
+    ExpByTwos,
+    TanhBySigmoid,
+    RowByRow,
+    OutputsInOneProduct,
+    CompensatedLoss,
+    BuffersCopiedOut,
+    ChecksWhatItCompiled,
     Plain,
     NumpyBackend,
     Reversed,
@@ -278,7 +410,6 @@ HONEST: list[type[Backend]] = [
     OneProduct,
     SumsOneByOne,
     LossOneByOne,
-    LossWithoutShift,
     BatchInParts,
     DoubleInside,
     PaddedUnits,

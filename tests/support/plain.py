@@ -10,7 +10,8 @@ Arrays = dict[str, np.ndarray]
 
 
 def sigmoid(z: np.ndarray) -> np.ndarray:
-    return np.asarray(1 / (1 + np.exp(-z)))
+    with np.errstate(over="ignore"):  # exp(-z) may be infinite
+        return np.asarray(1 / (1 + np.exp(-z)))
 
 
 class Plain(Backend):

@@ -30,8 +30,8 @@ class Rung(ABC):
     """The methods of `Backend` that must be claimed."""
     cases: ClassVar[tuple[str, ...]] = USUAL
     """The cases at which it stands."""
-    displaced: ClassVar[bool] = True
-    """Whether its tolerances also come from the oracle with displaced activations."""
+    long: ClassVar[bool] = False
+    """Whether it takes so long that its tolerances come from the variants for long runs."""
     by_call: ClassVar[bool] = False
     """Whether the first axis of each array counts calls, of which each is compared by itself."""
 
@@ -45,7 +45,7 @@ class Rung(ABC):
 
     def expect(self, runs: OracleRuns) -> Expected:
         """Return the oracle's arrays and the relative error that is allowed in each."""
-        seen = runs.observe(self.observe_oracle, self.displaced)
+        seen = runs.observe(self.observe_oracle, self.long)
         # At once: they go by what the oracle has just loaded.
         resolutions = self.resolutions(runs, seen.exact)
         allowance = self.allowance(runs)

@@ -49,10 +49,10 @@ class Steps(Moves):
     needs = ("train_step",)
 
     def __init__(
-        self, name: str, steps: int, cases: tuple[str, ...] = USUAL, displaced: bool = True
+        self, name: str, steps: int, cases: tuple[str, ...] = USUAL, long: bool = False
     ) -> None:
         self.name, self.steps = name, steps  # type: ignore[misc]  # a name for each instance
-        self.cases, self.displaced = cases, displaced  # type: ignore[misc]
+        self.cases, self.long = cases, long  # type: ignore[misc]
 
     def observe(self, climb: Climb) -> Arrays:
         pairs = islice(cycle(climb.staged), self.steps)
