@@ -88,6 +88,13 @@ def _settings_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+STRICT = click.option(
+    "--strict",
+    is_flag=True,
+    help="Status 1 too if a backend passes only as approximate.",
+)
+
+
 @commands.command("run")
 @_settings_options
 @click.option(
@@ -110,11 +117,13 @@ def _settings_options(command: Callable[..., Any]) -> Callable[..., Any]:
     type=click.Path(path_type=Path),
     help="Do what is missing in a run's folder.",
 )
+@STRICT
 def run_command(
     quick: bool,
     config: Path | None,
     output: Path | None,
     resume: Path | None,
+    strict: bool,
     **given: Any,
 ) -> int:
     """Check, time and train every backend, and report which is right and how fast."""
@@ -131,7 +140,7 @@ def run_command(
             result = api.run(output=output, quick=quick, config=config, progress=progress, **chosen)
     _show_run(result)
     click.echo(f"written to {result.folder}")
-    return _status(result.passed)
+    return _status(result.passed and not (strict and result.approximate))
 
 
 def _given(options: dict[str, Any]) -> dict[str, Any]:
@@ -188,7 +197,8 @@ def _progress_bars() -> "Iterator[Report]":
 @click.argument("names", nargs=-1, required=True)
 @_settings_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
-def check_command(names: tuple[str, ...], as_json: bool, **given: Any) -> int:
+@STRICT
+def check_command(names: tuple[str, ...], as_json: bool, strict: bool, **given: Any) -> int:
     """Climb the parity ladder alone, with one or more backends (or all), in seconds."""
     from lstmbench.experiment import check
     from lstmbench.plugins import registry as plugins
@@ -202,10 +212,19 @@ def check_command(names: tuple[str, ...], as_json: bool, **given: Any) -> int:
     for one in check.climb(header.contenders, header.settings, registry):
         found.append(one)
         if not as_json:
-            parity.show(one.contender, one.verdict, one.rungs, one.failure, terminal.console())
+            parity.show(
+                one.contender,
+                header.settings,
+                one.verdict,
+                one.rungs,
+                one.failure,
+                terminal.console(),
+            )
     if as_json:
-        click.echo(json.render(json.check([(f.contender, f.verdict, f.rungs) for f in found])))
-    return _status(all(one.passed for one in found))
+        told = [(f.contender, f.verdict, f.rungs, f.failure) for f in found]
+        click.echo(json.render(json.check(header.settings, told)))
+    approximate = any(one.verdict.status == "passed as approximate" for one in found)
+    return _status(all(one.passed for one in found) and not (strict and approximate))
 
 
 @commands.command("selftest")

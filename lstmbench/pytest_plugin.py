@@ -3,6 +3,7 @@
 Loaded by every pytest where lstmbench is installed: it imports nothing else until it is asked.
 """
 
+from collections.abc import Generator
 from typing import Any
 
 import pytest
@@ -56,6 +57,18 @@ def pytest_collection_modifyitems(
             items.append(item)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Give the test of a rung the time of that rung: the first one has waited for all of them."""
+    report = yield
+    seconds = dict(item.user_properties).get("lstmbench_seconds")
+    if call.when == "call" and isinstance(seconds, float):
+        report.duration = seconds
+    return report
+
+
 class RungItem(pytest.Item):
     """One backend at one place of the ladder."""
 
@@ -66,6 +79,8 @@ class RungItem(pytest.Item):
     def runtest(self) -> None:
         from lstmbench import conformance
 
+        seconds = conformance.rung_seconds(self.backend, self.name, dtype=self.dtype)
+        self.user_properties.append((conformance.SECONDS, seconds))
         conformance.assert_rung(self.backend, self.name, dtype=self.dtype)
 
     def reportinfo(self) -> tuple[str, None, str]:

@@ -167,6 +167,11 @@ class RunResult:
         """Whether every contender passed."""
         return all(one.verdict.passed for one in self.contenders)
 
+    @property
+    def approximate(self) -> bool:
+        """Whether a contender passed only as approximate."""
+        return any(one.verdict.status == "passed as approximate" for one in self.contenders)
+
     def __getitem__(self, label: str) -> ContenderResult:
         """Return a contender's result by its label, such as "numba" or "torch:cuda"."""
         for one in self.contenders:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from lstmbench.parity import Comparison
+from lstmbench.parity.cases import RUN_SEEN, VISIBLE_RATE
 from lstmbench.parity.known_failures import TIMED, TRAINED, KnownFailures
 from lstmbench.parity.rungs import ORDER, RUNGS
 from lstmbench.protocol.contender import Contender
@@ -38,6 +39,8 @@ class Verdict:
     """What is wrong, in words, the first difference first; empty where nothing is."""
     excused: tuple[str, ...] = ()
     """Differences that were known beforehand: the places, and the reason why, in words."""
+    unseen: tuple[str, ...] = ()
+    """What could not be compared, in words."""
 
     @property
     def passed(self) -> bool:
@@ -66,7 +69,23 @@ def verdict_on(
     ]
     excused = _excused(dict.fromkeys(place(one) for one in failed), known)
     status = "failed" if reasons else _status(kept)
-    return Verdict(status, tuple(reasons), excused)
+    return Verdict(status, tuple(reasons), excused, tuple(_unseen(kept)))
+
+
+def _unseen(evidence: Iterable[Evidence]) -> Iterator[str]:
+    """Yield what could not be compared: on a rung, neither at the run's own learning rate."""
+    compared = [one for one in evidence if not isinstance(one, Failure)]
+    visible = {
+        one.rung
+        for one in compared
+        if isinstance(one, RungResult) and one.case == RUN_SEEN and one.result.outcome != "not seen"
+    }
+    for one in compared:
+        if one.result.outcome == "not seen":
+            text = f"{place(one)}: {one.result.array}: {one.result.note}"
+            if isinstance(one, RungResult) and one.rung in visible:
+                text += f" (compared at a learning rate of {VISIBLE_RATE:g} too)"
+            yield text
 
 
 def _excused(places: Iterable[str], known: KnownFailures) -> tuple[str, ...]:

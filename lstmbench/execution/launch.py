@@ -162,7 +162,7 @@ class Launch:
         random = random_generator(self.settings.seed, CHECK_KEY, self.number, round_)
         shown = {}
         for contender in contenders:
-            calls = self._drawn(random, workload, self.calls[contender][workload])
+            calls = self.drawn(random, workload, self.calls[contender][workload])
             try:
                 request = Show(workload=workload, calls=calls)
                 shown[contender] = self.workers[contender].ask(request, Outputs)
@@ -184,7 +184,7 @@ class Launch:
             )
 
     @staticmethod
-    def _drawn(random: np.random.Generator, workload: str, calls: int) -> list[int]:
+    def drawn(random: np.random.Generator, workload: str, calls: int) -> list[int]:
         """Return which calls of a block are verified; any may be, warm-up calls being the first.
 
         Where each call goes on from the one before, all up to one that is drawn log-uniformly.

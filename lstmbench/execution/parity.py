@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from lstmbench import parity
 from lstmbench.execution.workers import Worker, WorkerFactory, WorkerFailed
+from lstmbench.interface import Precision
 from lstmbench.interface.errors import UsageError
 from lstmbench.parity import comparing
 from lstmbench.parity.cases import RUN, RUN_SEEN, VISIBLE_RATE
@@ -33,8 +34,18 @@ def expectations(factory: WorkerFactory, settings: Settings) -> Expectations:
 
 
 def _of_fixed_cases(factory: WorkerFactory, settings: Settings) -> Expectations:
-    with factory.open_oracle(settings) as oracle:
-        return {case: _expected_at(oracle, case) for case in parity.CASES}
+    """Return what is expected at the cases that have their own model, shape and options.
+
+    Of a run, only its precision matters: what is expected is kept as long as this process lives.
+    """
+    if settings.arithmetic not in _FIXED:
+        with factory.open_oracle(settings) as oracle:
+            found = {case: _expected_at(oracle, case) for case in parity.CASES}
+        _FIXED[settings.arithmetic] = found
+    return _FIXED[settings.arithmetic]
+
+
+_FIXED: dict[Precision, Expectations] = {}
 
 
 def _of_run(factory: WorkerFactory, settings: Settings) -> Expectations:

@@ -177,8 +177,11 @@ def _parity_cell(one: ContenderResult, run: RunResult) -> str:
     if not one.rungs:
         return NOTHING
     unclaimed = sorted({r.rung for r in one.rungs if r.result.outcome == "not claimed"})
-    agreed = sum(r.result.outcome != "not claimed" for r in one.rungs)
+    outcomes = [r.result.outcome for r in one.rungs]
+    agreed = sum(outcome.startswith("passed") for outcome in outcomes)
     extra = f"; not claimed: {', '.join(unclaimed)}" if unclaimed else ""
+    if one.verdict.status == "passed as approximate":
+        return f"≈ {agreed} rungs, {outcomes.count('passed as approximate')} as approximate{extra}"
     return f"✓ {agreed} rungs{extra}"
 
 

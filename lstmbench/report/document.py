@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from lstmbench.analysis import roofline
 from lstmbench.analysis.analyse import TARGET_ACCURACY
 from lstmbench.analysis.results import RunResult
-from lstmbench.interface.workloads import GENERATED_DIGITS
-from lstmbench.report.columns import TABLES, Column
+from lstmbench.interface.workloads import GENERATED_DIGITS, PROMPT_DIGITS
+from lstmbench.report.columns import PRECISION, TABLES, Column
 
 PUBLISHED_LOSS = 0.28
 PUBLISHED_ACCURACY = 0.925
@@ -128,6 +128,13 @@ def _problems(run: RunResult) -> list[str]:
         label = one.contender.label
         result += [f"{label}: {reason}" for reason in one.verdict.reasons]
         result += [f"{label}: expected to differ at {excused}" for excused in one.verdict.excused]
+        result += [f"{label}: could not be compared at {unseen}" for unseen in one.verdict.unseen]
+        if one.verdict.status == "passed as approximate":
+            precision = PRECISION.text(one, run)
+            result.append(
+                f"{label}: its activations are approximate; it needs the wider tolerance that "
+                f"these are allowed (effective precision: {precision})"
+            )
         result += [
             f"{label}: {roofline.in_words(name, share)}"
             for name, share in one.roofline.items()
@@ -170,11 +177,15 @@ def _notes(run: RunResult) -> list[str]:
         "[low, high] is a 95 % confidence interval: of speeds, over launches (every contender "
         "started afresh; median over a launch's rounds); of accuracies, over test sequences.",
         "parity: every rung agrees with a float64 oracle to within 16 times the error of plain "
-        "arithmetic in the same precision. A contender that does not agree is not timed. Results "
-        "of timed blocks are verified in the same way.",
+        "arithmetic in the same precision; ≈: of approximate activations. A contender that does "
+        "not agree is not timed. Results of timed blocks are verified in the same way"
+        f"{_verified_training(run)}.",
+        "staging its inputs: bringing the batch of one training step to the device, which is "
+        "outside the clock.",
         "speed ÷ baseline's: training steps a second over the baseline's in the same round; "
         "above 1 is faster. tokens/s: predicted digits a second in training.",
-        f"µs/digit: greedy generation of one sequence, {GENERATED_DIGITS} digits a call, seconds "
+        f"µs/digit: greedy generation of one sequence, {GENERATED_DIGITS} digits a call after a "
+        f"prompt of {PROMPT_DIGITS}, with weights of each block's own, seconds "
         f"of a call ÷ {GENERATED_DIGITS}; percentiles over {calls or 'no calls'}.",
         "share of roofline: the least time that the operations and bytes of the formulas take at "
         "this machine's measured peaks, over the time taken; in brackets the bottleneck "
@@ -196,6 +207,17 @@ def _notes(run: RunResult) -> list[str]:
         "with that validation accuracy.",
     ]
     return notes + _ceiling_notes(run) + _task_notes(run)
+
+
+def _verified_training(run: RunResult) -> str:
+    """Return how far the losses of training were compared, as the end of a sentence."""
+    notes = {
+        check.result.note
+        for one in run.contenders
+        for check in one.training_checks
+        if check.check == "losses"
+    }
+    return f", and losses in training, {'; '.join(sorted(notes))}" if notes else ""
 
 
 def _ceiling_notes(run: RunResult) -> list[str]:

@@ -11,7 +11,8 @@ from lstmbench.analysis.noise import Comparisons, SelfTestResult
 from lstmbench.analysis.results import RunResult
 from lstmbench.analysis.verdict import Verdict, first_difference
 from lstmbench.protocol.contender import Contender
-from lstmbench.protocol.observations import RungResult
+from lstmbench.protocol.observations import Failure, RungResult
+from lstmbench.protocol.settings import Settings
 from lstmbench.records.folder import SCHEMA
 from lstmbench.report.columns import finite, row
 from lstmbench.statistics import Estimate
@@ -40,28 +41,44 @@ def run(result: RunResult) -> Plain:
     }
 
 
-def check(found: Sequence[tuple[Contender, Verdict, list[RungResult]]]) -> Plain:
-    """Return the answer of a conformance check: contender, verdict and every rung."""
+Checked = tuple[Contender, Verdict, list[RungResult], Failure | None]
+"""A contender, its verdict, every rung that it reached, and why it went no further."""
+
+
+def check(settings: Settings, found: Sequence[Checked]) -> Plain:
+    """Return the answer of a conformance check; times are in seconds."""
     return {
-        "passed": all(verdict.passed for _, verdict, _ in found),
-        "contenders": [
+        "passed": all(verdict.passed for _, verdict, *_ in found),
+        "settings": msgspec.to_builtins(settings),
+        "contenders": [_checked(settings, *one) for one in found],
+    }
+
+
+def _checked(
+    settings: Settings,
+    contender: Contender,
+    verdict: Verdict,
+    rungs: list[RungResult],
+    failure: Failure | None,
+) -> Plain:
+    return {
+        "contender": contender.label,
+        "backend": contender.backend,
+        "device": contender.device,
+        "threads": settings.threads,
+        **_verdict(verdict),
+        "failure": failure
+        and {"kind": failure.kind, "message": failure.message, "traceback": failure.traceback},
+        "first_difference": msgspec.to_builtins(first_difference(rungs)),
+        "rungs": [
             {
-                "contender": contender.label,
-                "backend": contender.backend,
-                "device": contender.device,
-                **_verdict(verdict),
-                "first_difference": msgspec.to_builtins(first_difference(rungs)),
-                "rungs": [
-                    {
-                        "case": one.case,
-                        "rung": one.rung,
-                        **msgspec.to_builtins(one.result),
-                        "traceback": one.traceback,
-                    }
-                    for one in rungs
-                ],
+                "case": one.case,
+                "rung": one.rung,
+                **msgspec.to_builtins(one.result),
+                "traceback": one.traceback,
+                "seconds": one.seconds,
             }
-            for contender, verdict, rungs in found
+            for one in rungs
         ],
     }
 
@@ -72,6 +89,7 @@ def _verdict(verdict: Verdict) -> Plain:
         "status": verdict.status,
         "reasons": list(verdict.reasons),
         "excused": list(verdict.excused),
+        "unseen": list(verdict.unseen),
     }
 
 

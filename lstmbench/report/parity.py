@@ -16,12 +16,20 @@ from lstmbench.analysis.verdict import (
 from lstmbench.parity.rungs import ORDER
 from lstmbench.protocol.contender import Contender
 from lstmbench.protocol.observations import Failure, RungResult
+from lstmbench.protocol.settings import Settings
 
-SIGNS = {"passed": "✓", "passed as approximate": "≈", "failed": "✗", "not claimed": "–"}
+SIGNS = {
+    "passed": "✓",
+    "passed as approximate": "≈",
+    "failed": "✗",
+    "not seen": "?",
+    "not claimed": "–",
+}
 STYLES = {
     "passed": "green",
     "passed as approximate": "yellow",
     "failed": "bold red",
+    "not seen": "yellow",
     "not claimed": "dim",
 }
 SHOWN = 8
@@ -29,6 +37,7 @@ SHOWN = 8
 
 def show(
     contender: Contender,
+    settings: Settings,
     verdict: Verdict,
     rungs: Sequence[RungResult],
     failure: Failure | None,
@@ -46,8 +55,9 @@ def show(
             table.add_row(name, *cells)
     if rungs:
         out.print(table)
+    held = f"{settings.dtype}, {contender.device}, {settings.threads} threads"
     lines = [*_differences(contender, rungs), *_conclusion(contender, verdict, rungs, failure)]
-    out.print(*lines, sep="\n")
+    out.print(*lines, Text(f"  held for: {held}"), sep="\n")
 
 
 def _cell(one: RungResult | None) -> Text:
@@ -65,6 +75,12 @@ def _differences(contender: Contender, rungs: Sequence[RungResult]) -> list[Text
     lines = [Text("Numbers: error as a multiple of its tolerance; at most 1 passes.")]
     if unclaimed:
         lines.append(Text(f"– not claimed: {', '.join(unclaimed)}"))
+    if approximate := [one for one in rungs if one.result.outcome == "passed as approximate"]:
+        text = (
+            f"≈ within the wider tolerance of approximate activations on {len(approximate)} rungs, "
+            f"the first {approximate[0].place}"
+        )
+        lines.append(Text(text, style=STYLES["passed as approximate"]))
     if first := first_difference(rungs):
         lines.append(Text(f"✗ {contender.label} {rung_in_words(first)}", style=STYLES["failed"]))
         if first.traceback:
@@ -83,13 +99,20 @@ def _conclusion(
     failure: Failure | None,
 ) -> list[Text]:
     lines = [Text(f"expected to differ at {excused}") for excused in verdict.excused]
+    lines += [Text(f"? not seen: {unseen}", STYLES["not seen"]) for unseen in verdict.unseen]
     if failure:
         text = f"✗ {contender.label}: {failure_in_words(failure)}"
         lines.append(Text(text, style=STYLES["failed"]))
+        if failure.traceback:
+            lines.append(Text(failure.traceback.rstrip()))
     elif verdict.passed:
         agreed = sum(one.result.outcome.startswith("passed") for one in rungs)
-        text = f"✓ {contender.label} agrees with the float64 oracle on all {agreed} rungs claimed"
-        lines.append(Text(text, style=STYLES["passed"]))
+        how = ", as approximate" if verdict.status == "passed as approximate" else ""
+        text = (
+            f"{SIGNS[verdict.status]} {contender.label} agrees with the float64 oracle on all "
+            f"{agreed} rungs claimed{how}"
+        )
+        lines.append(Text(text, style=STYLES[verdict.status]))
     elif verdict.status != "failed":
         lines.append(Text(f"– {contender.label}: {verdict.status}", style=STYLES["not claimed"]))
     return lines

@@ -43,7 +43,16 @@ def test_the_default_step_takes_three_quarters_of_a_gigaflop() -> None:
 def test_a_digit_reads_all_weights_but_the_look_up_it_does_not_need() -> None:
     h = 8
     weights = 4 * h + 4 * h * h + 4 * h + 4 * h * (h + h + 1) + 10 * h + 10
-    assert operations.generated_digit(ModelSpec(2, h), 8).bytes == 8 * weights
+    assert operations.generated_digit(ModelSpec(2, h), 8, 1, 64).bytes == 8 * weights
+
+
+def test_a_digits_operations_are_its_products_and_its_share_of_the_prompts() -> None:
+    h, v, prompt, digits = 8, 10, 8, 64
+    recurrent, between, onto_logits = 2 * 2 * 4 * h * h, 2 * 4 * h * h, 2 * h * v
+    whole = digits * (recurrent + between + onto_logits)
+    whole += (prompt - 1) * (recurrent + between) - recurrent  # the first step has no state
+    found = operations.generated_digit(ModelSpec(2, h), 4, prompt, digits)
+    assert found.operations == pytest.approx(whole / digits)
 
 
 def test_a_training_step_goes_through_the_weights_six_times() -> None:

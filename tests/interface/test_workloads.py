@@ -6,7 +6,7 @@ from lstmbench_numpy.backend import NumpyBackend
 
 from lstmbench import VOCABULARY, ModelSpec, Options
 from lstmbench.interface import BatchShape, parameters
-from lstmbench.interface.workloads import MAIN, PARTS, WORKLOADS, Workload, stack
+from lstmbench.interface.workloads import MAIN, PARTS, PROMPT_DIGITS, WORKLOADS, Workload
 
 MODEL, SHAPE = ModelSpec(layers=2, hidden=6), BatchShape(batch=3, length=5)
 each_workload = pytest.mark.parametrize("workload", WORKLOADS.values(), ids=lambda w: w.name)
@@ -16,12 +16,12 @@ def inputs(workload: Workload, calls: int) -> np.ndarray:
     return workload.inputs(np.random.default_rng(workload.key), calls, SHAPE)
 
 
-def handed_out(workload: Workload) -> list[dict[str, np.ndarray]]:
-    """What three calls of the numpy backend hand out."""
+def returned(workload: Workload) -> list[dict[str, Any]]:
+    """What three calls of the numpy backend return."""
     backend = NumpyBackend(Options())
     backend.load(parameters.draw(0, MODEL, "float32"))
     staged = [workload.stage(backend, x) for x in inputs(workload, 3)]
-    return [workload.fetch(backend, workload.call(backend, x)) for x in staged]
+    return [workload.call(backend, x) for x in staged]
 
 
 def test_order_and_keys_are_what_they_always_were_so_that_inputs_stay_the_same() -> None:
@@ -35,12 +35,54 @@ def test_no_two_workloads_share_a_metric_or_a_title() -> None:
         assert len({getattr(one, name) for one in WORKLOADS.values()}) == len(WORKLOADS)
 
 
-@each_workload
-def test_its_results_have_the_names_that_it_declares(workload: Workload) -> None:
-    found = handed_out(workload)
-    assert all(tuple(one) == workload.hands_out for one in found)
-    for name, array in stack(found).items():
-        assert len(array) == 3 and np.array_equal(array[1], found[1][name])
+def test_what_a_call_returns_has_names() -> None:
+    found = {name: set(returned(workload)[0]) for name, workload in WORKLOADS.items()}
+    assert found == {
+        "stage": {"inputs", "targets"},
+        "forward": {"logits"},
+        "gradients": {"loss", *MODEL.shapes},
+        "train": {"loss"},
+        "generate": {"digits"},
+    }
+
+
+def test_all_of_a_result_is_fetched_but_of_gradients_one_that_is_drawn() -> None:
+    for name in ("forward", "train", "generate"):
+        names = tuple(returned(WORKLOADS[name])[0])
+        assert WORKLOADS[name].fetched(names, 5) == names
+    assert WORKLOADS["stage"].fetched(("inputs", "targets"), 5) == ()
+    names = ("loss", *MODEL.shapes)
+    drawn = [WORKLOADS["gradients"].fetched(names, pick) for pick in range(len(names) - 1)]
+    assert {one[0] for one in drawn} == {"loss"}
+    assert {one[1] for one in drawn} == set(MODEL.shapes), "each as likely as any other"
+
+
+def test_only_generation_has_parameters_of_its_own() -> None:
+    given = parameters.draw(0, MODEL, "float32")
+    for name, workload in WORKLOADS.items():
+        first, second = (workload.parameters(given, np.random.default_rng(n)) for n in (1, 2))
+        if name != "generate":
+            assert first is given
+            continue
+        for key, array in first.items():
+            assert array.dtype == np.float32 and array.shape == given[key].shape
+            assert not np.array_equal(array, second[key])
+
+
+def test_timed_digits_vary_and_depend_on_the_whole_prompt() -> None:
+    workload, model = WORKLOADS["generate"], ModelSpec(layers=2, hidden=128)
+    backend = NumpyBackend(Options())
+    given = parameters.draw(0, model, "float32")
+    varied, changed = [], 0
+    for block in range(4):
+        backend.load(workload.parameters(given, np.random.default_rng(block)))
+        for prompt in workload.inputs(np.random.default_rng(block), 3, SHAPE):
+            (digits,) = backend.generate(prompt, workload.units_per_call)
+            varied.append(len({*digits.tolist()}))
+            prompt[0, 0] = (prompt[0, 0] + 1) % VOCABULARY
+            changed += not np.array_equal(backend.generate(prompt, 64)[0], digits)
+    assert min(varied) >= 3 and np.mean(varied) > 5
+    assert changed >= 10, "of 12"
 
 
 @each_workload
@@ -57,15 +99,10 @@ def test_it_needs_a_method_of_a_backend_or_none(workload: Workload) -> None:
     assert workload.capability in {"", *NumpyBackend.capabilities()}
 
 
-def test_generate_hands_out_as_many_digits_as_it_counts() -> None:
+def test_generate_writes_as_many_digits_as_it_counts() -> None:
     generate = WORKLOADS["generate"]
-    (digits,) = handed_out(generate)[0].values()
-    assert digits.shape == (1, generate.units_per_call)
-
-
-def test_the_gradient_that_is_fetched_is_the_last_of_a_backward_pass() -> None:
-    gradients: Any = WORKLOADS["gradients"]
-    assert gradients.deepest == next(iter(MODEL.shapes))
+    assert returned(generate)[0]["digits"].shape == (1, generate.units_per_call)
+    assert inputs(generate, 2).shape == (2, 1, PROMPT_DIGITS)
 
 
 def test_the_parts_of_a_step_are_differences_of_workloads_around_the_main_one() -> None:
