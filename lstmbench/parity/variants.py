@@ -50,7 +50,7 @@ class Variants:
     ones may.
     For long runs, where each variant costs time, `accurate_run` and `approximate_run` do at once
     what the others do one by one: in the contenders' dtype, they sum in another order and their
-    activations are displaced.
+    activations are displaced. `own_perturbed` are two more in that dtype, with moved parameters.
     """
 
     def __init__(self, oracle: type[Oracle], options: Options) -> None:
@@ -66,6 +66,7 @@ class Variants:
         self.approximate = self._displaced("approximate")
         self.accurate_run = self._at_once("accurate")
         self.approximate_run = self._at_once("approximate")
+        self.own_perturbed = [self._own_perturbed(seed) for seed in range(2)]
 
     def _mirrored(self, options: Options) -> Backend:
         return Mirrored(self.oracle(options))
@@ -75,6 +76,15 @@ class Variants:
             return perturbed(widened(parameters), self.eps, seed)
 
         return Variant(self.oracle, self.exact_options, change)
+
+    def _own_perturbed(self, seed: int) -> Variant:
+        def change(parameters: Parameters) -> Arrays:
+            return {
+                name: array.astype(parameters[name].dtype)
+                for name, array in perturbed(widened(parameters), self.eps, seed).items()
+            }
+
+        return Variant(self.oracle, self.own_options, change)
 
     def _displaced(self, level: Level) -> list[Variant]:
         return [

@@ -14,9 +14,10 @@ Phase = Literal["parity", "timing", "training"]
 Limit = Literal["precision", "time budget"]
 TrainingPart = Literal["losses", "epoch means", "accuracy", "logits", "digits"]
 """What of a training is compared."""
-OracleVariant = Literal["plain", "accurate", "approximate", "exact"]
+OracleVariant = Literal["plain", "accurate", "approximate", "exact", "moved", "moved otherwise"]
 """In which way the oracle trains: in the run's dtype as it is, or summing in another order with
-activations displaced as far as accurate or approximate ones may err; or in float64."""
+activations displaced as far as accurate or approximate ones may err; in float64; or in the run's
+dtype from parameters that are moved by one unit in the last place, in two random ways."""
 FailureKind = Literal["raised", "refused", "aborted", "hung", "out of memory", "not finite"]
 
 

@@ -13,7 +13,7 @@ from lstmbench.interface import Backend, Parameters, Task, parameters
 from lstmbench.interface.workloads import MAIN, WORKLOADS, Workload
 from lstmbench.parity import golden
 from lstmbench.parity.oracle import Oracle
-from lstmbench.parity.variants import Variants
+from lstmbench.parity.variants import Variant, Variants
 from lstmbench.plugins.resolve import resolve
 from lstmbench.protocol import messages
 from lstmbench.protocol.messages import Open
@@ -21,15 +21,20 @@ from lstmbench.protocol.observations import Block, OracleVariant, Startup, Train
 from lstmbench.worker import probe, timing, training, verification
 from lstmbench.worker.verification import BlockOracle
 
-TRAINED: dict[OracleVariant, str] = {
-    "plain": "own",
-    "accurate": "accurate_run",
-    "approximate": "approximate_run",
-    "exact": "exact",
-}
-"""The attribute of `Variants` that is trained."""
 COLD_ROUND = 0
 """The round whose inputs first calls and trials use; timed blocks of a launch draw others."""
+
+
+def trained_variant(variants: Variants, name: OracleVariant) -> Variant:
+    """Return what is trained under a name."""
+    return {
+        "plain": variants.own,
+        "accurate": variants.accurate_run,
+        "approximate": variants.approximate_run,
+        "exact": variants.exact,
+        "moved": variants.own_perturbed[0],
+        "moved otherwise": variants.own_perturbed[1],
+    }[name]
 
 
 class Session:
@@ -204,7 +209,7 @@ class Session:
         )
 
     def _train_oracle(self, request: messages.TrainOracle) -> Iterator[Any]:
-        variant = getattr(Variants(Oracle, self.options), TRAINED[request.variant])
+        variant = trained_variant(Variants(Oracle, self.options), request.variant)
         backend = variant.make(variant.options)
         backend.load(variant.change(self.initial))
         yield from training.train_oracle(backend, self.task, self.settings, request)

@@ -6,7 +6,7 @@ from lstmbench import ModelSpec, Options, parity
 from lstmbench.interface import BatchShape
 from lstmbench.parity import CASES
 from lstmbench.parity.oracle import Oracle
-from lstmbench.parity.rungs import LADDER, AfterSteps, rungs
+from lstmbench.parity.rungs import LADDER, RUNGS, AfterSteps, rungs
 from lstmbench.parity.tolerances import HONEST_FACTOR, margins
 
 DTYPES = ["float32", "float64"]
@@ -53,10 +53,15 @@ def test_expected_values_are_those_of_float64_at_the_rounded_parameters(name: st
 def test_tolerances_are_small_multiples_of_rounding(name: str, dtype: str) -> None:
     unit = np.finfo(dtype).eps
     for expected in expected_at(name, dtype):
-        guard = 1e-6 / 0.1 if expected.name in ("clip", *STEPPED) else 0
+        guard = 2e-6 / 0.1 if expected.name in ("clip", *STEPPED) else 0
         for array, tolerance in expected.tolerances.items():
             assert HONEST_FACTOR * unit <= tolerance, (expected.name, array)
-            assert array == "accuracy" or tolerance < 1e6 * unit + guard, (expected.name, array)
+            if array == "accuracy":
+                continue
+            # A softmax of logits of 100 is ill-conditioned, and digits may well be chaotic.
+            widest = 1e7 if name == "large" or array == "digits" else 1e6
+            assert tolerance < widest * unit + guard, (expected.name, array)
+            assert tolerance <= expected.approximate_tolerances[array] < 0.5
 
 
 def test_only_where_clipping_is_active_a_guarded_norm_is_allowed() -> None:
@@ -65,11 +70,11 @@ def test_only_where_clipping_is_active_a_guarded_norm_is_allowed() -> None:
         return max(max(r.tolerances.values()) for r in found)
 
     assert widest("single") < 1e-11 and widest("saturated") < 1e-11
-    assert 1e-6 < widest("odd") < 1e-5 and 1e-6 < widest("wide") < 2e-5
+    assert 2e-6 < widest("odd") < 2e-5 and 2e-6 < widest("wide") < 4e-5
 
 
 def test_a_clip_far_below_the_norm_may_be_guarded() -> None:
-    """A clip to far below a norm N: dividing by N + 1e-6 changes the result by 1e-6 / N."""
+    """Dividing by N + 1e-6 changes the result by 1e-6 / N; twice that is allowed."""
     case, options = parity.case("run", ModelSpec(1, 8), BatchShape(4, 5)), Options(dtype="float64")
     backend = Oracle(options)
     backend.load(case.parameters("float64"))
@@ -79,7 +84,7 @@ def test_a_clip_far_below_the_norm_may_be_guarded() -> None:
     assert norm < options.clip_norm
     tolerances = {r.name: r.tolerances for r in parity.expect(Oracle, options, case)}
     clip = [tolerance for name, tolerance in tolerances["clip"].items()]
-    assert min(clip) == pytest.approx(1e-6 / norm, rel=0.01)
+    assert min(clip) == pytest.approx(2e-6 / norm, rel=0.01)
     assert max(tolerances["step"].values()) < 1e-9
 
 
@@ -87,11 +92,35 @@ def test_a_clip_far_below_the_norm_may_be_guarded() -> None:
 def test_greedy_digits_are_far_from_a_tie(name: str) -> None:
     (generate,) = (r for r in expected_at(name, "float32") if r.name == "generate")
     assert generate.margins["digits"].shape == generate.arrays["digits"].shape
-    assert np.median(generate.margins["digits"]) > 1e3 * generate.tolerances["digits"]
-    assert generate.margins["digits"].min() > 10 * generate.tolerances["digits"]
+    lead, tolerance = generate.margins["digits"], generate.approximate_tolerances["digits"]
+    if name in ("tall", "long", "large"):  # of thousands of choices, some are close
+        assert np.mean(lead > 2 * tolerance) > 0.95
+    else:
+        assert np.median(lead) > 500 * tolerance and lead.min() > 2 * tolerance
 
 
 @each_case
+def test_greedy_digits_vary(name: str) -> None:
+    (generate,) = (r for r in expected_at(name, "float32") if r.name == "generate")
+    digits = generate.arrays["digits"]
+    assert len({row.tobytes() for row in digits}) > len(digits) / 4
+    assert np.mean([len({*row.tolist()}) for row in digits]) >= 1.5, "more than one digit each"
+
+
+@pytest.mark.parametrize("name", ["odd", "wide"])
+def test_greedy_digits_change_with_training_and_with_another_load(name: str) -> None:
+    found = {r.name: r for r in expected_at(name, "float32")}
+    first = found["generate"].arrays["digits"]
+    for rung in ("generate-after-training", "generate-after-reload"):
+        one = found[rung]
+        differs = one.arrays["digits"] != first
+        rows = differs.any(1)
+        at = differs[rows].argmax(1)
+        lead = one.margins["digits"][rows, at]
+        assert (lead > 10 * one.approximate_tolerances["digits"]).any(), "a stale digit is seen"
+
+
+@pytest.mark.parametrize("name", [case for case in CASES if case in RUNGS["free-running"].cases])
 def test_free_running_digits_are_far_from_a_tie(name: str) -> None:
     case, options = CASES[name], Options(dtype="float64")
     backend = Oracle(options)
@@ -102,7 +131,7 @@ def test_free_running_digits_are_far_from_a_tie(name: str) -> None:
         path = np.concatenate([path, logits[:, -1:].argmax(-1).astype(np.uint8)], axis=1)
     logits, _ = backend.forward(path)
     (forward,) = (r for r in expected_at(name, "float32") if r.name == "forward")
-    assert margins(logits).min() > 10 * forward.tolerances["logits"]
+    assert margins(logits).min() > forward.approximate_tolerances["logits"]
 
 
 @each_case

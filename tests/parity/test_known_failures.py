@@ -8,13 +8,17 @@ from lstmbench.parity.known_failures import parse, read
 
 def test_places_or_patterns_have_a_reason() -> None:
     lines = ["# all", "", "odd/clip  # why", "*/accuracy", "single/st*#x", "timed/train # slow"]
+    lines += ["training/losses # other", "training/epoch means"]
     assert parse(lines, "a list") == {
         "odd/clip": "why",
         "wide/accuracy": "known failure",
+        "training/accuracy": "known failure",
         "single/state": "x",
         "single/step": "x",
         "single/steps": "x",
         "timed/train": "slow",
+        "training/losses": "other",
+        "training/epoch means": "known failure",
     }
 
 

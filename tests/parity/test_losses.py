@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -84,13 +86,22 @@ def test_means_of_epochs_are_equivalent_within_a_margin(off: float, outcome: str
     noise = np.random.default_rng(0).normal(0, 2e-3, STEPS)
     found = compare_epochs(LOSSES + noise + off, oracle(1e-3), "accurate", 10)
     assert found is not None and found.outcome == outcome
-    assert "mean of 20 epochs" in found.note
+    assert "mean of 13 epochs" in found.note
 
 
 def test_the_margin_is_as_wide_as_the_oracles_own_trainings_are_apart() -> None:
-    found = compare_epochs(LOSSES + 0.04, oracle(0.05), "accurate", 10)
+    found = compare_epochs(LOSSES + 0.15, oracle(0.05), "accurate", 10)
     assert found is not None and found.outcome == "passed"
-    assert found.tolerance == pytest.approx(0.05)
+    assert found.tolerance == pytest.approx(4 * 0.05)
+    further = replace(oracle(0.05), moved=(LOSSES - 0.1,))
+    found = compare_epochs(LOSSES + 0.15, further, "accurate", 10)
+    assert found is not None and found.tolerance == pytest.approx(4 * 0.1)
+    assert compare_epochs(LOSSES, oracle(0.6), "accurate", 10).outcome == "not seen"  # type: ignore[union-attr]
+
+
+def test_too_few_epochs_say_nothing() -> None:
+    found = compare_epochs(LOSSES, oracle(1e-3), "accurate", 50)
+    assert found is not None and found.outcome == "not seen"
 
 
 def test_no_means_are_compared_where_steps_were() -> None:
@@ -110,4 +121,4 @@ def test_accuracy_is_equivalent_within_a_point(
     accuracy: float, accurate: float, outcome: str
 ) -> None:
     interval = Estimate(accuracy, accuracy - 0.002, accuracy + 0.002)
-    assert compare_accuracy(interval, 0.95, accurate).outcome == outcome
+    assert compare_accuracy(interval, 0.95, [accurate, 0.95]).outcome == outcome

@@ -11,7 +11,7 @@ from lstmbench.protocol.messages import Outputs
 def through_a_pipe(arrays: Arrays) -> Arrays:
     """Named arrays as they come out at the other end."""
     pipe = io.BytesIO()
-    wire.send(pipe, Outputs(arrays=arrays))
+    wire.send(pipe, Outputs(calls=[], end=None, arrays=arrays))
     pipe.seek(0)
     data = wire.receive(pipe.read)
     assert data is not None

@@ -52,9 +52,10 @@ def test_the_clock_holds_all_calls_and_all_results_and_no_staging(
     backend.load(INITIAL)
     monkeypatch.setattr(timing.time, "perf_counter", lambda: events.append("tick") or 0.0)
     timing.run(backend, WORKLOADS["forward"], sequences("forward", 3))
-    staged = ["stage", "stage"] * 3
+    staged = ["synchronize", "tick", *["stage", "stage"] * 3, "synchronize", "tick"]
     work = ["forward"] * 3 + ["fetch"] * 3 + ["synchronize"]
-    assert events == [*staged, "synchronize", "tick", *work, "tick"]
+    rest = ["tick", "tick", "tick"]  # nothing is left to be fetched
+    assert events == [*staged, "synchronize", "tick", *work, "tick", *rest]
 
 
 def test_inputs_are_fresh_in_each_call_and_round_and_prefixes_agree() -> None:
@@ -62,7 +63,7 @@ def test_inputs_are_fresh_in_each_call_and_round_and_prefixes_agree() -> None:
     assert np.array_equal(many[:4], few)
     assert len({x.tobytes() for x in many}) == 9
     assert not np.array_equal(many, sequences("train", 9, round_=1))
-    assert sequences("generate", 5).shape == (5, 1, 1)
+    assert sequences("generate", 5).shape == (5, 1, 8)
 
 
 @each_workload
@@ -80,13 +81,35 @@ def test_the_order_in_which_gradients_are_named_does_not_matter() -> None:
             loss, gradients = super().loss_and_gradients(inputs, targets)
             return loss, dict(reversed(gradients.items()))
 
-    gradients = WORKLOADS["gradients"]
-    found = [
-        timing.block(kind(Options()), INITIAL, gradients, sequences("gradients", 3)).results
-        for kind in (NumpyBackend, Reversed)
-    ]
-    for ours, theirs in zip(*found, strict=True):
-        np.testing.assert_array_equal(ours["gradient"], theirs["gradient"])
+    gradients, names = WORKLOADS["gradients"], tuple(INITIAL)
+    for pick in range(20):
+        assert gradients.fetched(names, pick) == gradients.fetched(names[::-1], pick)
+    timed = timing.block(Reversed(Options()), INITIAL, gradients, sequences("gradients", 3))
+    assert {"loss", *INITIAL} == set(timed.results[timed.whole])
+
+
+def test_staging_is_timed_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Slow(NumpyBackend):
+        def stage(self, tokens: np.ndarray) -> Any:
+            clock[0] += 2.0
+            return super().stage(tokens)
+
+        def forward(self, inputs: Any, state: Any = None) -> Any:
+            clock[0] += 0.5
+            return super().forward(inputs, state)
+
+    clock = [0.0]
+    monkeypatch.setattr(timing.time, "perf_counter", lambda: clock[0])
+    backend = Slow(Options())
+    backend.load(INITIAL)
+    timed = timing.run(backend, WORKLOADS["forward"], sequences("forward", 3))
+    assert timed.stage_seconds == 3 * 2 * 2.0
+    assert timed.seconds == [1.5]
+    # A call takes half a second and staging its inputs four, of ten times the block's two.
+    given = sequences("forward", 5)
+    assert timing.calls_for(backend, INITIAL, WORKLOADS["forward"], given, 2.0) == 4
+    monkeypatch.setattr(timing, "STAGING_SHARE", 2)
+    assert timing.calls_for(backend, INITIAL, WORKLOADS["forward"], given, 2.0) == 1
 
 
 def test_a_block_starts_from_loaded_parameters() -> None:
