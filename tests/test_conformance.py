@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 import stranger
@@ -54,6 +55,7 @@ def test_check_tells_where_each_backend_first_differs() -> None:
     assert aborting.failure.message.startswith("at odd/shapes: ended by SIGABRT")
     assert aborting.verdict.reasons == (f"aborted in parity: {aborting.failure.message}",)
     assert partial.passed
+    assert all(rung.seconds is not None for rung in numpy.rungs)
     assert {r.rung for r in partial.rungs if r.result.outcome == "not claimed"} >= {
         "loss",
         "generate",
@@ -78,10 +80,11 @@ def test_check_refuses_what_it_does_not_know(
 KNOWN = """
 # until the optimiser is mended
 */clip
-*/step*  # NaN from the first step
+*/*step*  # NaN from the first step
 */trajectory
-*/free-running # so is this
-*/after-training
+*/free-running* # so is this
+*/*after-training
+*/side-effects
 */accuracy
 """
 
@@ -94,6 +97,7 @@ def test_pytest_option_adds_a_test_for_each_rung(tmp_path: Path) -> None:
         "--lstmbench=inferencealone,notanumber",
         f"--lstmbench-known-failures={tmp_path / 'known.txt'}",
         "--lstmbench-dtype=float64",
+        f"--junitxml={tmp_path / 'junit.xml'}",
         "-k",
         "not generate",
     )
@@ -103,6 +107,10 @@ def test_pytest_option_adds_a_test_for_each_rung(tmp_path: Path) -> None:
     assert "XFAIL lstmbench::notanumber::odd/step - NaN from the first step" in output
     assert "PASSED lstmbench::notanumber::odd/forward" in output
     assert sum(found.values()) == 2 * len(conformance.PLACES)
+    report = ElementTree.parse(tmp_path / "junit.xml")
+    times = {case.get("name"): float(case.get("time", 0)) for case in report.iter("testcase")}
+    assert 0 < times["odd/many-passes"] < 10, "the rung's own, not that of the climb"
+    assert max(times, key=lambda name: times[name]).startswith(("odd/many", "long/"))
 
 
 TEST_FILE = """
@@ -162,6 +170,7 @@ def test_known_failures_are_places_or_patterns_with_a_reason(tmp_path: Path) -> 
     assert found == {
         "odd/clip": "why",
         "wide/accuracy": "known failure",
+        "training/accuracy": "known failure",
         "single/state": "x",
         "single/step": "x",
         "single/steps": "x",

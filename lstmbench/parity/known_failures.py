@@ -11,13 +11,13 @@ from pathlib import Path
 from lstmbench.interface.errors import UsageError
 from lstmbench.interface.workloads import WORKLOADS
 from lstmbench.parity.cases import NAMES
-from lstmbench.parity.ladder import PLACES
+from lstmbench.parity.ladder import ALL_PLACES
 from lstmbench.parity.rungs import ORDER
 
 TIMED, TRAINED = "timed", "training"
 COMPARED_IN_TRAINING = ("losses", "epoch means", "accuracy", "logits", "digits")
 KNOWABLE = (
-    *PLACES,
+    *ALL_PLACES,
     *(f"{TIMED}/{name}" for name in WORKLOADS),
     *(f"{TRAINED}/{name}" for name in COMPARED_IN_TRAINING),
 )

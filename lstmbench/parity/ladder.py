@@ -7,7 +7,7 @@ from typing import Any
 
 from lstmbench.interface import Options
 from lstmbench.interface.errors import NotSupported, headline, out_of_memory
-from lstmbench.parity.cases import NAMES, Case
+from lstmbench.parity.cases import NAMES, RUN_SEEN, Case
 from lstmbench.parity.climb import Climb
 from lstmbench.parity.oracle import Oracle
 from lstmbench.parity.oracle_runs import OracleRuns
@@ -15,8 +15,10 @@ from lstmbench.parity.rungs import RUNGS, Rung, rungs
 from lstmbench.parity.values import Comparison, Expected, Observation
 from lstmbench.parity.variants import Make
 
-PLACES = tuple(f"{case}/{rung.name}" for case in NAMES for rung in rungs(case))
+ALL_PLACES = tuple(f"{case}/{rung.name}" for case in NAMES for rung in rungs(case))
 """Every rung of every case, as "case/rung"."""
+PLACES = tuple(place for place in ALL_PLACES if not place.startswith(f"{RUN_SEEN}/"))
+"""Those that are always climbed."""
 
 
 def observe(make: Make, options: Options, case: Case) -> Iterator[Observation]:
