@@ -2,7 +2,8 @@
 
 The gradient of a matrix is x^T d_z, summed over all rows of the batch and all steps. Each thread
 sums the whole batch for its own columns: nothing is added up across threads, and a panel of
-the gradient stays in the cache while `DEPTH` rows at a time are added to it.
+the gradient stays in the cache while `DEPTH` rows at a time are added to it. Those rows are summed
+on their own first: one running sum over all rows would round each of them to the sum's size.
 """
 
 from typing import Any
@@ -12,7 +13,7 @@ import numpy as np
 from lstmbench_numba.compilation import compiled
 from lstmbench_numba.memory import Block, Grid, Table, ahead, at, clear, down, right, row_of
 from lstmbench_numba.products import strip_1, strip_2
-from lstmbench_numba.vectors import load, outlined, store, width
+from lstmbench_numba.vectors import load, outlined, spread, store, width
 from lstmbench_numba.weights import Sizes, Weights
 from lstmbench_numba.workspace import DEPTH, Workspace
 
@@ -27,12 +28,12 @@ def pack(block: Block, rows: int, columns: int, out: Any, sums: Any) -> Block:
     """
     outlined()
     for c in range(0, columns, width(out)):
-        total = load(sums, c)
+        total = spread(sums, 0)
         for row in range(rows):
             value = load(block.start, row * block.row_stride + c)
             store(out, row * columns + c, value)
             total = total + value
-        store(sums, c, total)
+        store(sums, c, load(sums, c) + total)
     return Block(out, columns, 1)
 
 
@@ -50,15 +51,28 @@ def add_gradient(x: Block, d_z: Block, out: Any, units: int, depth: int) -> None
 
 
 @compiled
-def add_embedding_gradient(tokens: np.ndarray, d_z: Block, embedding: Table, start: int) -> None:
+def add_row(x: Any, out: Any, columns: int) -> None:
+    """Add `columns` numbers, whole vectors, from the pointer `x` on to those from `out` on."""
+    for c in range(0, columns, width(out)):
+        store(out, c, load(out, c) + load(x, c))
+
+
+@compiled
+def add_embedding_gradient(
+    tokens: np.ndarray, d_z: Block, sums: Any, embedding: Table, vocabulary: int, start: int
+) -> None:
     """Add one-hot(tokens)^T d_z to the columns of `embedding` from `start` on.
 
-    Each row of d_z is added to the row of its digit.
+    Each row of d_z is added to the sum of its digit, and then the sums, for which the pointer
+    `sums` has memory, to the rows of `embedding`.
     """
+    columns = d_z.row_stride
+    clear(Block(sums, columns, 1), vocabulary, columns)
     for row, token in enumerate(tokens):
-        out, x = ahead(row_of(embedding, token), start), ahead(d_z.start, row * d_z.row_stride)
-        for c in range(0, d_z.row_stride, width(out)):
-            store(out, c, load(out, c) + load(x, c))
+        add_row(ahead(d_z.start, row * columns), ahead(sums, token * columns), columns)
+    for digit in range(vocabulary):
+        out = ahead(row_of(embedding, digit), start)
+        add_row(ahead(sums, digit * columns), out, columns)
 
 
 @compiled
@@ -74,7 +88,8 @@ def layer_gradients(
 ) -> None:
     """Add the gradients of the gate columns [start, stop) of layer n, from d loss / d z.
 
-    `tokens` is (T B,); `strip` points to memory for `pack`.
+    `tokens` is (T B,); `strip` points to memory for `pack`, and behind that for the sums of
+    `add_embedding_gradient`.
     """
     outlined()
     units, batch = s.padded, work.gates.rows
@@ -91,8 +106,8 @@ def layer_gradients(
                 x, below = at(work.hidden, n - 1, 1, row), row_of(gradient.below, n - 1)
                 add_gradient(x, d_z, ahead(below, c * units), units, depth)
             else:
-                digits = tokens[row : row + depth]
-                add_embedding_gradient(digits, d_z, gradient.embedding, c)
+                digits, sums = tokens[row : row + depth], ahead(strip, DEPTH * s.panel)
+                add_embedding_gradient(digits, d_z, sums, gradient.embedding, s.vocabulary, c)
             d_z, out = down(d_z, skipped), ahead(recurrent, c * units)
             add_gradient(h, d_z, out, units, depth - skipped)
 

@@ -53,7 +53,7 @@ class Workspace(NamedTuple, Generic[Part]):
     d_cell: Part  # d loss / d c of the step at hand
     logits: Part  # after the loss its gradient
     zero: Part  # one row of zeros, for sums to start from
-    strips: Part  # for each thread a panel of d loss / d z: see `weight_gradients.pack`
+    strips: Part  # for each thread a panel of d loss / d z, and its sums by digit
 
 
 class Slots(NamedTuple):
@@ -77,7 +77,7 @@ def workspace_shapes(s: Sizes, batch: int, length: int, threads: int) -> Workspa
         d_cell=(s.layers, 1, batch, units),
         logits=(1, length, batch, s.logits),
         zero=(1, 1, 1, units),
-        strips=(threads, 1, DEPTH, s.panel),
+        strips=(threads, 1, DEPTH + s.vocabulary, s.panel),
     )
 
 
