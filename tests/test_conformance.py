@@ -109,8 +109,8 @@ def test_pytest_option_adds_a_test_for_each_rung(tmp_path: Path) -> None:
     assert sum(found.values()) == 2 * len(conformance.PLACES)
     report = ElementTree.parse(tmp_path / "junit.xml")
     times = {case.get("name"): float(case.get("time", 0)) for case in report.iter("testcase")}
-    assert 0 < times["odd/many-passes"] < 10, "the rung's own, not that of the climb"
-    assert max(times, key=lambda name: times[name]).startswith(("odd/many", "long/"))
+    assert times["odd/many-passes"] > 0
+    assert times["odd/shapes"] < 1, "the rung's own time, not that of the whole climb"
 
 
 TEST_FILE = """

@@ -165,10 +165,10 @@ class Runner:
         missing = self.missing("training")
         if not missing:
             return
-        progress = Progress("training", len(missing) * self.settings.epochs, self.report)
         trainable = [one for one in missing if one in self.passed() and self._trains(one)]
         if trainable:
             self._train_oracle(trainable)
+        progress = Progress("training", len(missing) * self.settings.epochs, self.report)
         for one in missing:
             with self.part(one, "training"):
                 if one in trainable:
