@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import stranger
 
 from lstmbench import load
 from lstmbench.conformance import PLACES
@@ -165,6 +166,26 @@ def test_check_climbs_the_ladder(tmp_path: Path) -> None:
     assert numpy["passed"] and numpy["status"] == "passed" and numpy["reasons"] == []
     assert [f"{r['case']}/{r['rung']}" for r in numpy["rungs"]] == list(PLACES)
     assert numpy["first_difference"] is None
+    assert all(rung["seconds"] >= 0 for rung in numpy["rungs"])
+    assert sum(rung["seconds"] for rung in numpy["rungs"]) > 0.1
+
+
+def test_check_refuses_approximate_activations_if_it_is_strict_and_tells_what_it_held_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stranger.install(tmp_path, monkeypatch, ["honest:Approximate", "misbehaving:Aborts"])
+    done = lstmbench("check", "approximate", *SMALL, "--strict")
+    assert done.returncode == 1
+    assert "≈ approximate agrees with the float64 oracle" in done.stdout
+    assert "within the wider tolerance of approximate activations on" in done.stdout
+    assert "held for: float32, cpu, 1 threads" in done.stdout
+    assert lstmbench("check", "approximate", *SMALL).returncode == 0
+    done = lstmbench("check", "aborts", *SMALL)
+    assert done.returncode == 1 and "these are its last words" in done.stdout
+    done = lstmbench("check", "aborts", *SMALL, "--json")
+    (aborts,) = json.loads(done.stdout)["contenders"]
+    assert aborts["failure"]["kind"] == "aborted" and aborts["threads"] == 1
+    assert "these are its last words" in aborts["failure"]["traceback"]
 
 
 def test_selftest_compares_a_backend_with_itself(tmp_path: Path) -> None:

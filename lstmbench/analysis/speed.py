@@ -20,7 +20,10 @@ from lstmbench.statistics import Estimate
 
 Place = tuple[int, int]
 """Launch and round."""
+CLOCK_SECONDS = 1e-9
+"""No clock tells less."""
 LATE_SHARE = 0.3
+"""Of the call's own time."""
 LATE_SECONDS = 1e-4
 """What fetching some arrays may take however small they are."""
 
@@ -54,7 +57,7 @@ class Blocks:
             {place: block.median_seconds_per_unit for place, block in by_place.items()},
             [seconds for block in by_place.values() for seconds in block.seconds_per_unit],
             {
-                place: block.stage_seconds / (block.calls + block.extra_calls)
+                place: max(block.stage_seconds, CLOCK_SECONDS) / (block.calls + block.extra_calls)
                 for place, block in by_place.items()
                 if block.stage_seconds is not None
             },

@@ -118,7 +118,7 @@ CASES = {
             "wide", ModelSpec(1, 33), BatchShape(17, 3), optimiser=replace(OPTIMISER, clip_norm=0.1)
         ),
         Case("tall", ModelSpec(1, 9), BatchShape(521, 3)),
-        Case("long", ModelSpec(1, 11), BatchShape(2, 277), digits=150),
+        Case("long", ModelSpec(1, 12), BatchShape(2, 277), digits=150),
         LargeValues("large", ModelSpec(2, 7), BatchShape(3, 65)),
     )
 }

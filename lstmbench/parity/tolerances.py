@@ -16,7 +16,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from lstmbench.interface import OptimiserSpec, Parameters
-from lstmbench.parity.comparing import WIDEST, largest_error
+from lstmbench.parity.comparing import largest_error
 from lstmbench.parity.values import Arrays
 
 HONEST_FACTOR = 16
@@ -37,7 +37,7 @@ def tolerances(
 ) -> dict[str, float]:
     """Return the error allowed in each array: HONEST_FACTOR times the largest among `others`.
 
-    At least that many eps, and at most WIDEST. A loss, being a single number, may be right by luck
+    At least that many eps. A loss, being a single number, may be right by luck
     in all the others: it is allowed what summing its `terms` costs. What is observed after a step
     is allowed what was allowed after the steps before it.
     """
@@ -48,7 +48,7 @@ def tolerances(
         least = summation_error(terms, eps) if name.startswith("loss") else 0.0
         before = result.get(_one_step_before(name), 0.0)
         allowed = max(least, before, HONEST_FACTOR * max([eps, *errors]))
-        result[name] = min(WIDEST, float(allowed))
+        result[name] = float(allowed)
     return result
 
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -18,6 +19,10 @@ STEPS_SECONDS = 5.0
 """Parameters at the end of a block of steps are verified if the oracle needs no longer than so."""
 STEPS_VARIANTS = 4
 """How often it goes through the steps: itself and three variants."""
+
+TOLERANCE_CALLS = 3
+"""From how many calls of a block tolerances are made. A gradient in which much cancels is relatively
+less exact in one call than in another."""
 
 Value = TypeVar("Value")
 
@@ -131,7 +136,7 @@ class BlockOracle:
     def _calls(
         self, workload: Workload, initial: Parameters, sequences: np.ndarray, calls: list[int]
     ) -> Expected:
-        """Each call stands for itself; the tolerances of the first serve for the others."""
+        """Each call stands for itself; the widest tolerances of a few serve for all."""
 
         def result(variant: Variant, call: int) -> Arrays:
             backend = self._load(variant, initial)
@@ -141,11 +146,13 @@ class BlockOracle:
 
         exact = {n: result(self.variants.exact, n) for n in calls}
         terms = sequences[0, :, 1:].size
-        first = calls[0]
-        allowed = self._tolerances(lambda variant: result(variant, first), exact[first], terms)
+        some = [
+            self._tolerances(partial(result, call=n), exact[n], terms)
+            for n in calls[:TOLERANCE_CALLS]
+        ]
         accurate, approximate = (
-            {of_call(name, n): tolerance for n in calls for name, tolerance in one.items()}
-            for one in allowed
+            {of_call(name, n): max(one[name] for one in level) for n in calls for name in level[0]}
+            for level in zip(*some, strict=True)
         )
         return Expected(
             name=workload.name,

@@ -4,11 +4,22 @@ import math
 
 import numpy as np
 import pytest
-from made_up_run import BASE, CONTENDERS, EQUAL, FAST, header, of, records, result_of
+from made_up_run import (
+    BASE,
+    CONTENDERS,
+    EQUAL,
+    FAST,
+    header,
+    of,
+    records,
+    result_of,
+    step,
+)
 from msgspec.structs import replace
 from rich.console import Console
 from scipy import stats
 
+from lstmbench import UsageError
 from lstmbench.analysis.analyse import analyse
 from lstmbench.analysis.comparison import Change, RunComparison, compare
 from lstmbench.protocol.contender import Contender
@@ -87,3 +98,15 @@ def test_other_contenders_and_settings_are_told() -> None:
     assert json.loads(report_json.render(report_json.comparison(found, 0.05)))["only_in_one"] == [
         "fast"
     ]
+
+
+def test_workloads_of_two_versions_are_not_compared() -> None:
+    """Digits that were timed in another way, in a run of an earlier version."""
+    digits = [step(BASE, n, 0, 1e-5 * (1 + n / 9), "generate") for n in (1, 2, 3)]
+    old = Run(header(*CONTENDERS), [*records(CONTENDERS), *digits])
+    new = Run(replace(old.header, workloads={"generate": 2}), old.records)
+    assert compare(analyse(new), analyse(new)).passed(0.0)
+    with pytest.raises(UsageError, match=r"'generate' is of version 1 .* and of version 2"):
+        compare(analyse(old), analyse(new))
+    timed_in_one = Run(new.header, records(CONTENDERS))
+    assert compare(analyse(old), analyse(timed_in_one)).passed(0.0)

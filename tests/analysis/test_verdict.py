@@ -5,7 +5,14 @@ from lstmbench.parity import Comparison
 from lstmbench.parity.rungs import RUNGS
 from lstmbench.parity.values import Outcome
 from lstmbench.protocol.contender import Contender
-from lstmbench.protocol.observations import BlockCheck, Failure, Finished, RungResult
+from lstmbench.protocol.observations import (
+    BlockCheck,
+    Failure,
+    Finished,
+    RungResult,
+    TrainingCheck,
+    TrainingPart,
+)
 
 MINE, OTHER = Contender(backend="mine"), Contender(backend="other")
 
@@ -46,6 +53,37 @@ def test_the_status_follows_from_the_evidence(evidence: list[Evidence], status: 
     assert verdict.status == status
     assert verdict.passed == status.startswith("passed")
     assert bool(verdict.reasons) == (status == "failed")
+
+
+def trained(part: TrainingPart, outcome: Outcome, epoch: int | None = None) -> TrainingCheck:
+    result = Comparison(outcome=outcome, error=9.0, array="loss of step 7", note="n")
+    return TrainingCheck(contender=MINE, check=part, epoch=epoch, result=result)
+
+
+def test_a_difference_in_training_is_a_reason() -> None:
+    verdict = verdict_on([*WHOLE, trained("losses", "failed")])
+    assert verdict.status == "failed"
+    assert verdict.reasons == (
+        "in training, losses differs from the float64 oracle: loss of step 7: n, 9 × tolerance",
+    )
+    (reason,) = verdict_on([*WHOLE, trained("logits", "failed", epoch=4)]).reasons
+    assert reason.startswith("in training, logits after epoch 5 differs")
+    known = {"training/losses": "momentum is rounded"}
+    assert verdict_on([*WHOLE, trained("losses", "failed")], known).passed
+
+
+def test_what_cannot_be_seen_is_told_and_no_failure() -> None:
+    verdict = verdict_on([*WHOLE, rung("step", "not seen", "run"), trained("losses", "not seen")])
+    assert verdict.status == "passed"
+    assert verdict.unseen == ("run/step: w: n", "training/losses: loss of step 7: n")
+
+
+def test_what_cannot_be_seen_at_a_runs_own_rate_is_told_with_where_it_is() -> None:
+    hidden = rung("step", "not seen", "run")
+    seen = verdict_on([*WHOLE, hidden, rung("step", "passed", "run-visible")])
+    assert seen.unseen == ("run/step: w: n (compared at a learning rate of 0.001 too)",)
+    wrong = verdict_on([*WHOLE, hidden, rung("step", "failed", "run-visible")])
+    assert wrong.status == "failed" and "run-visible/step" in wrong.reasons[0]
 
 
 def test_reasons_are_the_failure_the_lowest_rung_and_the_first_block_in_words() -> None:

@@ -23,12 +23,15 @@ from lstmbench.protocol.observations import (
     Epoch,
     Failure,
     Finished,
+    OracleTrained,
     RungResult,
     Stopped,
     Trained,
+    TrainingCheck,
 )
 from lstmbench.protocol.settings import from_mapping
 from lstmbench.records import folder as folders
+from lstmbench.report.document import document
 
 SMALL = {
     "hidden": 8,
@@ -73,6 +76,14 @@ def test_a_run_checks_times_and_trains(tmp_path: Path) -> None:
     assert {c.launch for c in of(run, BlockCheck)} == {1, 2}
     assert [e.epoch for e in of(run, Epoch)] == [0, 1]
     assert len(of(run, Trained)) == 1
+    trained = of(run, TrainingCheck)
+    assert {(c.check, c.result.outcome) for c in trained} == {
+        ("losses", "passed"),
+        ("logits", "passed"),
+        ("digits", "passed"),
+    }
+    assert {one.variant for one in of(run, OracleTrained)} == {"plain", "accurate", "exact"}
+    assert len([c for c in trained if c.check == "logits"]) == 2, "after some epoch and the last"
     found = analyse(run)
     assert found.complete
     assert found.passed
@@ -81,6 +92,25 @@ def test_a_run_checks_times_and_trains(tmp_path: Path) -> None:
     assert one.peak_bytes is not None
     assert one.peak_bytes_above_import is not None
     assert one.peak_bytes > one.peak_bytes_above_import >= 0
+
+
+def test_approximate_activations_are_timed_and_marked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = tmp_path / "site"
+    site.mkdir()
+    stranger.install(site, monkeypatch, ["honest:Approximate"])
+    run = start(tmp_path / "run", "numpy,approximate")
+    found = analyse(run)
+    assert found.passed and found.approximate
+    one = found["approximate"]
+    assert one.verdict.status == "passed as approximate"
+    assert "train" in one.speed_ratio and one.metrics
+    assert {"plain", "accurate", "approximate"} < {r.variant for r in of(run, OracleTrained)}
+    told = document(found)
+    assert any("≈" in cell and "as approximate" in cell for cell in told.tables[0].rows[-1])
+    assert any(p.startswith("approximate: its activations are approx") for p in told.problems)
+    assert found["numpy"].verdict.status == "passed"
 
 
 def test_what_one_backend_does_wrong_is_its_own_result(

@@ -4,10 +4,16 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from lstmbench import Options, parity
 from lstmbench.parity import CASES, Arrays
-from lstmbench.parity.comparing import compare_arrays, effective_precision, relative_error
+from lstmbench.parity.comparing import (
+    compare_arrays,
+    effective_precision,
+    relative_error,
+    unseen,
+)
 from lstmbench.parity.oracle import Oracle
 
 
@@ -78,6 +84,70 @@ def test_what_cannot_be_compared_differs_without_bound(
 def test_a_missing_array_differs() -> None:
     found = compare_arrays(EXPECTED, {"logits": GOOD["logits"]})
     assert not found.passed and (found.array, found.note) == ("other", "missing")
+
+
+LEVELS = replace(EXPECTED, approximate_tolerances={"logits": 1e-2, "other": 1e-6})
+
+
+def test_what_needs_the_wider_tolerance_passes_as_approximate_unless_it_is_not_granted() -> None:
+    near = GOOD | {"logits": GOOD["logits"] * np.float32(1.005)}
+    found = compare_arrays(LEVELS, near)
+    assert found.outcome == "passed as approximate" and found.array == "logits"
+    assert found.error == pytest.approx(5, rel=1e-3)
+    assert (found.tolerance, found.approximate) == (1e-3, 1e-2)
+    assert compare_arrays(LEVELS, near, "accurate").outcome == "failed"
+    far = GOOD | {"logits": GOOD["logits"] * np.float32(1.02)}
+    assert compare_arrays(LEVELS, far).outcome == "failed"
+
+
+def test_a_failure_is_told_before_what_is_only_approximate() -> None:
+    both = {"logits": GOOD["logits"] * np.float32(1.009), "other": GOOD["other"] * 1.000002}
+    found = compare_arrays(LEVELS, both)
+    assert (found.outcome, found.array) == ("failed", "other")
+
+
+def test_what_storing_changes_is_allowed_on_top_of_the_tolerance() -> None:
+    size = float(np.linalg.norm(EXPECTED.arrays["logits"]))
+    stored = replace(EXPECTED, resolutions={"logits": 1e-2 * size})
+    for factor, passes in ((1.0108, True), (1.0112, False)):
+        near = GOOD | {"logits": GOOD["logits"] * np.float32(factor)}
+        assert compare_arrays(stored, near).passed == passes
+
+
+def test_what_is_smaller_than_eight_times_what_storing_changes_is_not_seen() -> None:
+    size = float(np.linalg.norm(EXPECTED.arrays["logits"]))
+    for times, outcome in ((7.9, "not seen"), (8.1, "passed")):
+        coarse = replace(EXPECTED, resolutions={"logits": size / times})
+        found = compare_arrays(coarse, GOOD)
+        assert found.outcome == outcome
+        assert unseen(coarse) == (["logits"] if outcome == "not seen" else [])
+    assert compare_arrays(coarse, GOOD | {"logits": GOOD["logits"] * 9}).outcome == "failed"
+
+
+def test_what_is_expected_to_be_zero_is_seen_all_the_same() -> None:
+    nothing = replace(EXPECTED, arrays=EXPECTED.arrays | {"logits": np.zeros((2, 3))})
+    coarse = replace(nothing, resolutions={"logits": 1e-3})
+    assert compare_arrays(coarse, GOOD | {"logits": np.zeros((2, 3), np.float32)}).passed
+    assert not compare_arrays(coarse, GOOD).passed
+
+
+def test_what_honest_arithmetic_may_have_at_any_size_is_not_seen_and_beyond_it_fails() -> None:
+    wide = replace(EXPECTED, tolerances={"logits": 0.6, "other": 1e-6})
+    assert compare_arrays(wide, GOOD).outcome == "not seen"
+    zeros = GOOD | {"logits": 0 * GOOD["logits"]}
+    assert compare_arrays(wide, zeros).outcome == "failed"
+
+
+def test_calls_are_compared_one_by_one() -> None:
+    """An error in one of a hundred calls is a tenth as large in all of them together."""
+    calls = np.ones((100, 4))
+    calls[70] *= 1 + 5e-3
+    whole = parity.Expected(
+        name="again", arrays={"logits": np.ones((100, 4))}, tolerances={"logits": 1e-3}
+    )
+    assert compare_arrays(whole, {"logits": calls}).passed
+    found = compare_arrays(replace(whole, by_call=True), {"logits": calls})
+    assert not found.passed and found.error == pytest.approx(5)
 
 
 DIGITS = np.array([[1, 2, 3], [4, 5, 6]], np.uint8)

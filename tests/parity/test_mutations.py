@@ -21,7 +21,9 @@ CASES = {**parity.CASES, "run": parity.case("run", ModelSpec(2, 24), BatchShape(
 PASSED: tuple[Outcome, ...] = ("passed", "not claimed")
 RIGHT: tuple[Outcome, ...] = (*PASSED, "passed as approximate")
 LARGE = ("tall", "long", "large")
-each_dtype = pytest.mark.parametrize("dtype", ["float32", "float64"])
+each_dtype = pytest.mark.parametrize(
+    "dtype", ["float32", pytest.param("float64", marks=pytest.mark.slow)]
+)
 
 
 @cache

@@ -28,7 +28,7 @@ def test_a_tolerance_is_a_multiple_of_the_worst_variant_or_of_rounding() -> None
     found = tolerances(exact, others, eps=1e-6)
     assert found["a"] == pytest.approx(HONEST_FACTOR * 0.001)
     assert found["b"] == pytest.approx(HONEST_FACTOR * 1e-6)
-    assert found["c"] == 0.5, "an array of zeros never passes"
+    assert found["c"] == pytest.approx(HONEST_FACTOR)
 
 
 def test_a_loss_is_allowed_what_summing_costs() -> None:

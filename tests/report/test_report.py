@@ -19,6 +19,7 @@ from made_up_run import (
     records,
     result_of,
 )
+from msgspec.structs import replace
 from rich.console import Console
 from scipy import stats
 
@@ -27,6 +28,7 @@ from lstmbench.analysis.results import RunResult
 from lstmbench.execution.stopping import StoppingRule
 from lstmbench.parity import Comparison
 from lstmbench.protocol.observations import (
+    Block,
     BlockCheck,
     Disturbance,
     Failure,
@@ -151,6 +153,45 @@ def test_a_beaten_limit_is_doubted_and_nobody_fails_for_it() -> None:
     found = result_of({BASE: 0.050, FAST: 0.005}, machine)
     assert found.passed
     assert "times as fast as the measured limit: NumPy's BLAS" in text(found)
+
+
+def with_staging(stage: float, rest: float, copy: float) -> RunResult:
+    """A run in which FAST's inputs, and what it had not fetched, took so many seconds a block."""
+    made = [
+        replace(one, stage_seconds=stage, rest_seconds=rest, copy_seconds=copy)
+        if isinstance(one, Block) and one.contender == FAST
+        else one
+        for one in records(CONTENDERS)
+    ]
+    return analyse(Run(header(*CONTENDERS), made))
+
+
+def test_staging_stands_beside_the_step_and_is_doubted_where_it_takes_longer() -> None:
+    quick = with_staging(stage=0.001, rest=0.0, copy=0.0)
+    assert of(quick, FAST).staging_seconds["train"].value == pytest.approx(1e-4)
+    assert of(quick, BASE).staging_seconds == {}
+    assert "staging its inputs, ms" in document.document(quick).tables[0].columns
+    assert "staging the inputs" not in " ".join(document.document(quick).problems)
+    slow = with_staging(stage=1.0, rest=0.0, copy=0.0)
+    assert slow.passed, "it is a warning"
+    told = " ".join(document.document(slow).problems)
+    assert "fast: staging the inputs of one call of train takes longer than the call" in told
+
+
+@pytest.mark.parametrize(
+    ("rest", "copy", "late"),
+    [
+        (0.004, 1e-4, True),  # of a call of 5 ms
+        (0.001, 1e-4, False),  # a small part of it
+        (0.004, 2e-3, False),  # as long as copying may take
+    ],
+)
+def test_results_that_come_after_the_clock_cost_the_rank(
+    rest: float, copy: float, late: bool
+) -> None:
+    found = with_staging(0.0, rest, copy)
+    assert of(found, FAST).verdict.passed != late
+    assert ("results were not computed when the clock stopped" in text(found)) == late
 
 
 def test_a_slow_start_is_repaid_by_faster_steps() -> None:
