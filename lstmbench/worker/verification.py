@@ -21,8 +21,8 @@ STEPS_VARIANTS = 4
 """How often it goes through the steps: itself and three variants."""
 
 TOLERANCE_CALLS = 3
-"""From how many calls of a block tolerances are made. A gradient in which much cancels is relatively
-less exact in one call than in another."""
+"""From how many calls of a block tolerances are made. A gradient in which much cancels is less
+exact, relatively, in one call than in another."""
 
 Value = TypeVar("Value")
 
