@@ -22,10 +22,10 @@ class Peer:
 
 KERAS_ADAM = "Keras's Adam adds epsilon before the bias correction, not after it"
 KERAS_PLACES = (
-    "*/step",
-    "*/steps",
+    "*/*step*",
     "*/trajectory",
-    "*/after-training",
+    "*/side-effects",
+    "*/*after-training",
     "*/accuracy",
     "timed/train",
 )

@@ -116,7 +116,10 @@ class Backend(ABC):
         """Return a copy of the current parameters, canonical, in `options.dtype`."""
 
     def compile(self, batch: int, length: int) -> None:  # noqa: B027  # optional, not forgotten
-        """Compile whatever (B, T) = (batch, length) needs, so that the first step need not."""
+        """Compile whatever (B, T) = (batch, length) needs, so that the first step need not.
+
+        Parameters and optimiser state stay as they are.
+        """
 
     def stage(self, tokens: np.ndarray) -> Any:
         """Bring digits (B, T), uint8, to the device. Never timed as part of a step."""

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from functools import cached_property
-from typing import NamedTuple
 
 import numpy as np
 
@@ -10,74 +9,59 @@ from lstmbench.interface import Backend, Options
 from lstmbench.parity.cases import Case
 from lstmbench.parity.climb import Climb
 from lstmbench.parity.oracle import Oracle
-from lstmbench.parity.tolerances import tolerances
+from lstmbench.parity.tolerances import tolerances, wider
 from lstmbench.parity.values import Arrays
 from lstmbench.parity.variants import Variant, Variants
 
-
-class Seen(NamedTuple):
-    """What the oracle shows, and what its variants do whose activations are good, or less good."""
-
-    exact: Arrays
-    accurate: list[Arrays]
-    approximate: list[Arrays]
+Look = Callable[[Climb], Arrays]
+"""Observes named arrays of a backend that has just been loaded."""
 
 
 class OracleRuns:
-    """The oracle and its variants at a case; `options` are those of the contenders."""
+    """The oracle and its variants at a case; `options` are those of the contenders.
+
+    Each is made when it is looked at, and not kept: a large model would not fit many times.
+    """
 
     def __init__(self, oracle: type[Oracle], options: Options, case: Case) -> None:
         self.case, self.options, self.eps = case, options, options.precision.eps
-        variants = Variants(oracle, options)
-        self.exact = self._climb(variants.exact)
-        self.undisplaced = self._climbs(variants.undisplaced)
-        self.accurate = self._climbs(variants.accurate)
-        self.approximate = self._climbs(variants.approximate)
-        self.accurate_run = self._climbs([variants.accurate_run])
-        self.approximate_run = self._climbs([variants.approximate_run])
-
-    def _climbs(self, variants: list[Variant]) -> list[Climb]:
-        return [self._climb(variant) for variant in variants]
+        self.variants = Variants(oracle, options)
+        self.exact = self._climb(self.variants.exact)
 
     def _climb(self, variant: Variant) -> Climb:
         return Climb(variant.make, variant.options, self.case, self.options.dtype, variant.change)
 
-    def observe(self, look: Callable[[Climb], Arrays], long: bool = False) -> Seen:
-        """Return what `look` sees of the oracle, and what it sees of each of the variants.
-
-        Of those for long runs if it takes `long`.
-        """
-        accurate = self.accurate_run if long else self.accurate
-        approximate = self.approximate_run if long else self.approximate
-        return Seen(
-            self.observe_exact(look),
-            [_observe(look, climb) for climb in self.undisplaced + accurate],
-            [_observe(look, climb) for climb in approximate],
-        )
-
-    def observe_exact(self, look: Callable[[Climb], Arrays]) -> Arrays:
+    def observe(self, look: Look) -> Arrays:
         """Return what `look` sees of the oracle."""
-        return _observe(look, self.exact)
+        self.exact.start()
+        return look(self.exact)
 
-    def tolerances(self, seen: Seen, by_call: bool = False) -> tuple[dict[str, float], ...]:
-        """Return the relative error allowed in each array, and with approximate activations."""
-        terms = self.case.shape.tokens
-        return tuple(
-            tolerances(seen.exact, others, self.eps, terms, by_call)
-            for others in (seen.accurate, seen.accurate + seen.approximate)
+    def tolerances(
+        self, look: Look, exact: Arrays, long: bool = False, by_call: bool = False
+    ) -> tuple[dict[str, float], dict[str, float]]:
+        """Return the relative error allowed in each array, and with approximate activations.
+
+        `exact` is what `look` sees of the oracle. If it takes `long`, it is the variants for long
+        runs that are looked at.
+        """
+        v, terms = self.variants, self.case.shape.tokens
+        accurate, approximate = (
+            ([v.accurate_run], [v.approximate_run]) if long else (v.accurate, v.approximate)
         )
+
+        def allowed(variants: list[Variant]) -> dict[str, float]:
+            seen = (look(self._climb(variant)) for variant in variants)
+            return tolerances(exact, seen, self.eps, terms, by_call)
+
+        first = allowed(v.undisplaced + accurate)
+        return first, wider(first, allowed(approximate))
 
     @cached_property
     def gradients(self) -> Arrays:
         """The exact gradients of the first batch."""
-        return self.observe_exact(
+        return self.observe(
             lambda climb: climb.fetch(climb.backend.loss_and_gradients(*climb.staged[0])[1])
         )
-
-
-def _observe(look: Callable[[Climb], Arrays], climb: Climb) -> Arrays:
-    climb.start()
-    return look(climb)
 
 
 def greedy_logits(backend: Backend, prompts: np.ndarray, digits: np.ndarray) -> np.ndarray:

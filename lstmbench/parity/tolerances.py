@@ -37,19 +37,25 @@ def tolerances(
 ) -> dict[str, float]:
     """Return the error allowed in each array: HONEST_FACTOR times the largest among `others`.
 
-    At least that many eps. A loss, being a single number, may be right by luck
-    in all the others: it is allowed what summing its `terms` costs. What is observed after a step
-    is allowed what was allowed after the steps before it.
+    At least that many eps. A loss, being a single number, may be right by luck in all the others:
+    it is allowed what summing its `terms` costs. What is observed after a step is allowed what was
+    allowed after the steps before it. The others are looked at one by one: each may be large.
     """
-    variants = list(others)
+    largest = dict.fromkeys(exact, eps)
+    for other in others:
+        for name, value in exact.items():
+            largest[name] = max(largest[name], largest_error(other[name], value, by_call))
     result: dict[str, float] = {}
-    for name, value in exact.items():
-        errors = (largest_error(other[name], value, by_call) for other in variants)
+    for name in exact:
         least = summation_error(terms, eps) if name.startswith("loss") else 0.0
         before = result.get(_one_step_before(name), 0.0)
-        allowed = max(least, before, HONEST_FACTOR * max([eps, *errors]))
-        result[name] = float(allowed)
+        result[name] = float(max(least, before, HONEST_FACTOR * largest[name]))
     return result
+
+
+def wider(a: dict[str, float], b: dict[str, float]) -> dict[str, float]:
+    """Return the wider of two tolerances of each array."""
+    return {name: max(a[name], b[name]) for name in a}
 
 
 def _one_step_before(name: str) -> str:

@@ -12,7 +12,7 @@ from lstmbench.interface.workloads import Arrays, Workload
 from lstmbench.parity import Expected
 from lstmbench.parity.oracle import Oracle
 from lstmbench.parity.oracle_runs import greedy_logits
-from lstmbench.parity.tolerances import margins, rounding, tolerances
+from lstmbench.parity.tolerances import margins, rounding, tolerances, wider
 from lstmbench.parity.variants import Variant, Variants
 
 STEPS_SECONDS = 5.0
@@ -63,7 +63,6 @@ class BlockOracle:
     def __init__(self, options: Options) -> None:
         self.options, self.eps = options, options.precision.eps
         self.variants = Variants(Oracle, options)
-        self._made: dict[Variant, Backend] = {}
 
     def expect(
         self,
@@ -117,7 +116,7 @@ class BlockOracle:
         )
 
     def _load(self, variant: Variant, initial: Parameters) -> Backend:
-        backend = self._made.setdefault(variant, variant.make(variant.options))
+        backend = variant.make(variant.options)
         backend.load(variant.change(initial))
         return backend
 
@@ -126,12 +125,9 @@ class BlockOracle:
     ) -> tuple[dict[str, float], dict[str, float]]:
         """Return what is allowed by how far the variants are off, and with approximate ones."""
         v = self.variants
-        accurate = [look(one) for one in (v.mirrored, v.perturbed[0], *v.accurate)]
-        further = [look(one) for one in v.approximate]
-        return (
-            tolerances(exact, accurate, self.eps, terms),
-            tolerances(exact, accurate + further, self.eps, terms),
-        )
+        accurate = map(look, (v.mirrored, v.perturbed[0], *v.accurate))
+        first = tolerances(exact, accurate, self.eps, terms)
+        return first, wider(first, tolerances(exact, map(look, v.approximate), self.eps, terms))
 
     def _calls(
         self, workload: Workload, initial: Parameters, sequences: np.ndarray, calls: list[int]
@@ -215,16 +211,16 @@ class BlockOracle:
                     found |= moves(backend.parameters(), before, n + 1)
             return found
 
-        seen = run(self.variants.exact)
-        others = [run(self.variants.perturbed[0]), run(self.variants.accurate_run)]
-        further = run(self.variants.approximate_run)
-        terms = sequences[0, :, 1:].size
+        v, terms = self.variants, sequences[0, :, 1:].size
+        seen = run(v.exact)
+        accurate = tolerances(seen, map(run, (v.perturbed[0], v.accurate_run)), self.eps, terms)
+        approximate = tolerances(seen, [run(v.approximate_run)], self.eps, terms)
         stored = {name: rounding(array, self.options.dtype) for name, array in initial.items()}
         return Expected(
             name=workload.name,
             arrays=seen,
-            tolerances=tolerances(seen, others, self.eps, terms),
-            approximate_tolerances=tolerances(seen, [*others, further], self.eps, terms),
+            tolerances=accurate,
+            approximate_tolerances=wider(accurate, approximate),
             resolutions={
                 at_end(name, end): end * one for end in reached for name, one in stored.items()
             },

@@ -45,17 +45,17 @@ class Rung(ABC):
 
     def expect(self, runs: OracleRuns) -> Expected:
         """Return the oracle's arrays and the relative error that is allowed in each."""
-        seen = runs.observe(self.observe_oracle, self.long)
+        exact = runs.observe(self.observe_oracle)
         # At once: they go by what the oracle has just loaded.
-        resolutions = self.resolutions(runs, seen.exact)
+        resolutions = self.resolutions(runs, exact)
         allowance = self.allowance(runs)
         accurate, approximate = (
             {name: tolerance + allowance for name, tolerance in allowed.items()}
-            for allowed in runs.tolerances(seen, self.by_call)
+            for allowed in runs.tolerances(self.observe_oracle, exact, self.long, self.by_call)
         )
         return Expected(
             name=self.name,
-            arrays=seen.exact,
+            arrays=exact,
             tolerances=accurate,
             approximate_tolerances=approximate,
             resolutions=resolutions,

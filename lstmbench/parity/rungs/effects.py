@@ -62,8 +62,7 @@ class LifetimeOfGradients(Rung):
     """Gradients and losses are still what they were once much else has been computed."""
 
     name, needs = "lifetime-gradients", ("loss_and_gradients",)
-    by_call = True
-    cases = (*SOME, *RUNS)
+    cases, by_call = SOME, True
 
     def observe(self, climb: Climb) -> Arrays:
         return self._kept(climb, do_everything)
