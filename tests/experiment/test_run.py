@@ -161,7 +161,15 @@ def test_a_backend_without_training_is_timed_for_what_it_claims(
     assert analyse(run).passed
 
 
-@pytest.mark.parametrize("share", [0.1, 0.5, 0.8, 0.97])
+@pytest.mark.parametrize(
+    "share",
+    [
+        pytest.param(0.1, marks=pytest.mark.slow),
+        0.5,
+        pytest.param(0.8, marks=pytest.mark.slow),
+        0.97,
+    ],
+)
 def test_resume_does_only_what_is_missing(tmp_path: Path, share: float) -> None:
     folder = tmp_path / "run"
     whole = start(folder, "numpy")
