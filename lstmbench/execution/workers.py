@@ -178,12 +178,14 @@ class WorkerFactory:
         factory = self.registry.backends[contender.backend].factory
         return self._open(contender, factory, settings, settings.threads)[0]
 
-    def open_oracle(self, settings: Settings, threads: int = 1) -> Worker:
+    def open_oracle(self, settings: Settings, threads: int | None = None) -> Worker:
         """Return a fresh worker with the float64 oracle.
 
-        It has one thread unless given, as it must not depend on a quiet machine.
+        It has one thread unless given, as it must not depend on a quiet machine; that may run on
+        any core, so that two oracles can work side by side.
         """
-        return self._open(ORACLE, ORACLE_FACTORY, settings, threads)[0]
+        pinned = threads is not None
+        return self._open(ORACLE, ORACLE_FACTORY, settings, threads or 1, pinned)[0]
 
     def devices(self, backend: str, settings: Settings) -> list[str]:
         """Return the kinds of device that a backend finds here, best first."""
@@ -193,7 +195,12 @@ class WorkerFactory:
         return opened.devices
 
     def _open(
-        self, contender: Contender, factory: str, settings: Settings, threads: int
+        self,
+        contender: Contender,
+        factory: str,
+        settings: Settings,
+        threads: int,
+        pinned: bool = True,
     ) -> tuple[Worker, messages.Opened]:
         variables = processes.worker_environment(threads, Path(self._cache.name))
         request = messages.Open(
@@ -202,6 +209,7 @@ class WorkerFactory:
             options=settings.options(contender.device, threads),
             settings=settings,
             task_factory=self.registry.tasks[settings.task].factory,
+            pinned=pinned,
         )
         worker = Worker(variables, settings.timeout)
         try:

@@ -30,6 +30,8 @@ class Open(Struct, frozen=True, kw_only=True, tag=True):
     options: Options
     settings: Settings
     task_factory: str
+    pinned: bool = True
+    """Whether it keeps to as many cores as it has threads: the first ones."""
 
 
 class ObserveCase(Struct, frozen=True, kw_only=True, tag=True):

@@ -43,7 +43,8 @@ class Session:
     def __init__(self, request: Open) -> None:
         self.contender, self.settings = request.contender, request.settings
         self.options = request.options
-        cpu.limit_cores(request.options.threads)
+        if request.pinned:
+            cpu.limit_cores(request.options.threads)
         start = time.perf_counter()
         self.make: type[Backend] = resolve(request.factory)
         devices = self.make.devices()
