@@ -22,7 +22,7 @@ Status = Literal["passed", "passed as approximate", "failed", "not claimed", "no
 
 Compared = RungResult | BlockCheck | TrainingCheck
 """The records of comparisons with the oracle."""
-Evidence = RungResult | BlockCheck | TrainingCheck | Failure
+Evidence = Compared | Failure
 """The records that a verdict is made from."""
 
 
@@ -106,7 +106,7 @@ class Ledger:
 
     def add(self, record: Record) -> None:
         """Take in a record; those that are no evidence are passed over."""
-        if isinstance(record, RungResult | BlockCheck | TrainingCheck | Failure):
+        if isinstance(record, Evidence):
             self._evidence[record.contender].append(record)
 
     def verdict(self, contender: Contender) -> Verdict:

@@ -14,6 +14,7 @@ from lstmbench.host import cpu
 from lstmbench.parity import Comparison, Expected, losses
 from lstmbench.parity.activations import Level
 from lstmbench.parity.comparing import compare_arrays
+from lstmbench.parity.known_failures import TrainingPart
 from lstmbench.parity.losses import OracleLosses
 from lstmbench.protocol.contender import Contender
 from lstmbench.protocol.messages import Evaluated, ExpectEvaluation, TrainOracle
@@ -25,7 +26,6 @@ from lstmbench.protocol.observations import (
     Record,
     Trained,
     TrainingCheck,
-    TrainingPart,
 )
 from lstmbench.protocol.settings import Settings
 from lstmbench.statistics import Estimate

@@ -117,8 +117,8 @@ class Runner:
         if not contenders and self.of(Ceiling):
             return
         progress = Progress("parity", len(contenders) + 1, self.report)
-        with self.factory.open_oracle(self.settings) as oracle:
-            if not self.of(Ceiling):
+        if not self.of(Ceiling):
+            with self.factory.open_oracle(self.settings) as oracle:
                 self.record(oracle.ask(Survey(), Ceiling))
         expected = parity.expectations(self.factory, self.settings)
         progress.advance()
@@ -179,10 +179,9 @@ class Runner:
         """Have the oracle train as the contenders will."""
         approximate = any(self.level(one) == "approximate" for one in contenders)
         progress = Progress("oracle's training", 1, self.report)
-        for record in training.train_oracle(
-            self.factory, self.settings, approximate, list(self.records)
-        ):
-            self.record(record)
+        self._record_all(
+            training.train_oracle(self.factory, self.settings, approximate, self.records)
+        )
         progress.finish()
 
     def _train(self, contender: Contender, progress: Progress) -> None:
@@ -206,7 +205,7 @@ class Runner:
         found = training.check_training(
             contender, self.settings, level, epochs, reply, self.records
         )
-        self._record_all(list(found))
+        self._record_all(found)
 
     def _record_all(self, records: Iterable[Record]) -> None:
         for record in records:

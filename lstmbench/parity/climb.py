@@ -8,6 +8,7 @@ import numpy as np
 
 from lstmbench.interface import BatchShape, OptimiserSpec, Options, Parameters
 from lstmbench.parity.cases import Case
+from lstmbench.parity.tolerances import loss_of_step
 from lstmbench.parity.values import Arrays
 from lstmbench.parity.variants import Change, Make, unchanged
 
@@ -81,13 +82,9 @@ class Climb:
         """
         return np.stack([np.array(self.backend.fetch(result)) for result in results])
 
-    def losses(self, losses: list[Any]) -> Arrays:
-        """Return the loss of each of several steps, fetched only now."""
-        return {f"loss of step {n}": loss for n, loss in enumerate(self.stack(losses), 1)}
-
     def moves(self, losses: list[Any]) -> Arrays:
         """Return how far each parameter has moved since it was loaded, and the losses so far."""
-        told = self.losses(losses)
+        told = {loss_of_step(n): loss for n, loss in enumerate(self.stack(losses), 1)}
         after = self.backend.parameters()
         return {name: after[name] - before for name, before in self.loaded.items()} | told
 

@@ -7,6 +7,7 @@ compared in training, "training/losses".
 from collections.abc import Iterable
 from fnmatch import fnmatch
 from pathlib import Path
+from typing import Literal, get_args
 
 from lstmbench.interface.errors import UsageError
 from lstmbench.interface.workloads import WORKLOADS
@@ -15,7 +16,9 @@ from lstmbench.parity.ladder import ALL_PLACES
 from lstmbench.parity.rungs import ORDER
 
 TIMED, TRAINED = "timed", "training"
-COMPARED_IN_TRAINING = ("losses", "epoch means", "accuracy", "logits", "digits")
+TrainingPart = Literal["losses", "epoch means", "accuracy", "logits", "digits"]
+"""What of a training is compared."""
+COMPARED_IN_TRAINING: tuple[TrainingPart, ...] = get_args(TrainingPart)
 KNOWABLE = (
     *ALL_PLACES,
     *(f"{TIMED}/{name}" for name in WORKLOADS),

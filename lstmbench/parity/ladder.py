@@ -28,9 +28,8 @@ def observe(make: Make, options: Options, case: Case) -> Iterator[Observation]:
     constructor raises is raised.
     """
     climb = Climb(make, options, case)
-    claims = climb.backend.capabilities()
     for rung in rungs(case.name):
-        if set(rung.needs) <= claims:
+        if climb.claims(*rung.needs):
             yield _observe(climb, rung)
         else:
             yield Observation(rung=rung.name, claimed=False)

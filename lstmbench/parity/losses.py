@@ -19,7 +19,7 @@ import numpy as np
 from lstmbench import statistics
 from lstmbench.parity.activations import Level
 from lstmbench.parity.comparing import TOO_SENSITIVE, WIDEST, Found, worst
-from lstmbench.parity.tolerances import HONEST_FACTOR
+from lstmbench.parity.tolerances import HONEST_FACTOR, loss_of_step
 from lstmbench.parity.values import Comparison
 from lstmbench.statistics import Estimate
 
@@ -94,7 +94,7 @@ def compare_steps(losses: np.ndarray, oracle: OracleLosses, level: Level) -> Com
     errors = difference / tolerance
     step = int(np.argmax(errors))
     found = Found(float(errors[step]), note, float(tolerance[step]))
-    return worst({f"loss of step {step + 1}": found})
+    return worst({loss_of_step(step + 1): found})
 
 
 def compare_epochs(

@@ -1,6 +1,6 @@
 """The oracle at one case, and honest variants of it that tell how far honest results differ."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cached_property
 
 import numpy as np
@@ -9,7 +9,7 @@ from lstmbench.interface import Backend, Options
 from lstmbench.parity.cases import Case
 from lstmbench.parity.climb import Climb
 from lstmbench.parity.oracle import Oracle
-from lstmbench.parity.tolerances import tolerances, wider
+from lstmbench.parity.tolerances import at_both_levels
 from lstmbench.parity.values import Arrays
 from lstmbench.parity.variants import Variant, Variants
 
@@ -49,12 +49,12 @@ class OracleRuns:
             ([v.accurate_run], [v.approximate_run]) if long else (v.accurate, v.approximate)
         )
 
-        def allowed(variants: list[Variant]) -> dict[str, float]:
-            seen = (look(self._climb(variant)) for variant in variants)
-            return tolerances(exact, seen, self.eps, terms, by_call)
+        def seen(variants: list[Variant]) -> Iterator[Arrays]:
+            return (look(self._climb(variant)) for variant in variants)
 
-        first = allowed(v.undisplaced + accurate)
-        return first, wider(first, allowed(approximate))
+        return at_both_levels(
+            exact, seen(v.undisplaced + accurate), seen(approximate), self.eps, terms, by_call
+        )
 
     @cached_property
     def gradients(self) -> Arrays:

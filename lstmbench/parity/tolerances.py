@@ -53,9 +53,26 @@ def tolerances(
     return result
 
 
-def wider(a: dict[str, float], b: dict[str, float]) -> dict[str, float]:
-    """Return the wider of two tolerances of each array."""
-    return {name: max(a[name], b[name]) for name in a}
+def at_both_levels(
+    exact: Arrays,
+    accurate: Iterable[Arrays],
+    approximate: Iterable[Arrays],
+    eps: float,
+    terms: int = 1,
+    by_call: bool = False,
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Return the `tolerances` of each array, and the wider ones of approximate activations.
+
+    `accurate` and `approximate` are what the oracle's variants of either kind show.
+    """
+    first = tolerances(exact, accurate, eps, terms, by_call)
+    further = tolerances(exact, approximate, eps, terms, by_call)
+    return first, {name: max(first[name], further[name]) for name in first}
+
+
+def loss_of_step(step: int) -> str:
+    """Return the name of the loss of a step; steps are counted from 1."""
+    return f"loss of step {step}"
 
 
 def _one_step_before(name: str) -> str:
@@ -98,13 +115,13 @@ def clipping_allowance(gradients: Arrays, eps: float) -> float:
 
     This is for a clip to far below the norm: dividing by N + g changes the result by g / N.
     """
-    return CLIP_GUARD / _norm(gradients) + _norm_error(gradients, eps)
+    return CLIP_GUARD / global_norm(gradients) + _norm_error(gradients, eps)
 
 
 def step_allowance(gradients: Arrays, optimiser: OptimiserSpec, eps: float) -> float:
     """Return the relative error that honest ways to clip and to step add to a parameter's move."""
     allowance = correction_error(optimiser, eps)
-    if _norm(gradients) > optimiser.clip_norm:
+    if global_norm(gradients) > optimiser.clip_norm:
         allowance += CLIP_GUARD / optimiser.clip_norm + _norm_error(gradients, eps)
     return allowance
 
@@ -127,7 +144,7 @@ def summation_error(terms: int, eps: float) -> float:
     return float(HONEST_FACTOR / 4 * eps * np.sqrt(terms))
 
 
-def _norm(arrays: Arrays) -> float:
+def global_norm(arrays: Arrays) -> float:
     """Return the global L2 norm of all arrays."""
     return float(np.sqrt(sum((array**2).sum() for array in arrays.values())))
 

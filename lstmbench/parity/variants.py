@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 
 from lstmbench.interface import Backend, Options, Parameters
-from lstmbench.parity.activations import Level, displacements
+from lstmbench.parity.activations import Activations, Level, displacements
 from lstmbench.parity.mirrored import Mirrored
 from lstmbench.parity.oracle import Oracle
 from lstmbench.parity.tolerances import perturbed
@@ -59,32 +59,29 @@ class Variants:
         self.exact_options = replace(self.own_options, dtype="float64", tf32=False)
         self.exact = Variant(oracle, self.exact_options, widened)
         self.own = Variant(oracle, self.own_options, unchanged)
-        self.mirrored = Variant(self._mirrored, self.own_options, unchanged)
-        self.perturbed = [self._perturbed(seed) for seed in range(PERTURBATIONS)]
+        self.mirrored = self._mirrored()
+        self.perturbed = [
+            self._perturbed(seed, self.exact_options) for seed in range(PERTURBATIONS)
+        ]
         self.undisplaced = [self.mirrored, *self.perturbed]
         self.accurate = self._displaced("accurate")
         self.approximate = self._displaced("approximate")
         self.accurate_run = self._at_once("accurate")
         self.approximate_run = self._at_once("approximate")
-        self.own_perturbed = [self._own_perturbed(seed) for seed in range(2)]
+        self.own_perturbed = [self._perturbed(seed, self.own_options) for seed in range(2)]
 
-    def _mirrored(self, options: Options) -> Backend:
-        return Mirrored(self.oracle(options))
+    def _mirrored(self, activations: Activations | None = None) -> Variant:
+        def make(options: Options) -> Backend:
+            return Mirrored(self.oracle(options, activations))
 
-    def _perturbed(self, seed: int) -> Variant:
+        return Variant(make, self.own_options, unchanged)
+
+    def _perturbed(self, seed: int, options: Options) -> Variant:
         def change(parameters: Parameters) -> Arrays:
-            return perturbed(widened(parameters), self.eps, seed)
+            moved = perturbed(widened(parameters), self.eps, seed)
+            return {name: array.astype(options.dtype) for name, array in moved.items()}
 
-        return Variant(self.oracle, self.exact_options, change)
-
-    def _own_perturbed(self, seed: int) -> Variant:
-        def change(parameters: Parameters) -> Arrays:
-            return {
-                name: array.astype(parameters[name].dtype)
-                for name, array in perturbed(widened(parameters), self.eps, seed).items()
-            }
-
-        return Variant(self.oracle, self.own_options, change)
+        return Variant(self.oracle, options, change)
 
     def _displaced(self, level: Level) -> list[Variant]:
         return [
@@ -93,12 +90,7 @@ class Variants:
         ]
 
     def _at_once(self, level: Level) -> Variant:
-        one = displacements(level, self._unit)[0]
-
-        def make(options: Options) -> Backend:
-            return Mirrored(self.oracle(options, one))
-
-        return Variant(make, self.own_options, unchanged)
+        return self._mirrored(displacements(level, self._unit)[0])
 
     @property
     def _unit(self) -> float:

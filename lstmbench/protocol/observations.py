@@ -8,12 +8,11 @@ from typing import Literal
 from msgspec import Struct
 
 from lstmbench.parity import Comparison
+from lstmbench.parity.known_failures import TrainingPart
 from lstmbench.protocol.contender import Contender
 
 Phase = Literal["parity", "timing", "training"]
 Limit = Literal["precision", "time budget"]
-TrainingPart = Literal["losses", "epoch means", "accuracy", "logits", "digits"]
-"""What of a training is compared."""
 OracleVariant = Literal["plain", "accurate", "approximate", "exact", "moved", "moved otherwise"]
 """In which way the oracle trains: in the run's dtype as it is, or summing in another order with
 activations displaced as far as accurate or approximate ones may err; in float64; or in the run's

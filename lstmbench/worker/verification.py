@@ -12,7 +12,7 @@ from lstmbench.interface.workloads import Arrays, Workload
 from lstmbench.parity import Expected
 from lstmbench.parity.oracle import Oracle
 from lstmbench.parity.oracle_runs import greedy_logits
-from lstmbench.parity.tolerances import margins, rounding, tolerances, wider
+from lstmbench.parity.tolerances import at_both_levels, loss_of_step, margins, rounding
 from lstmbench.parity.variants import Variant, Variants
 
 STEPS_SECONDS = 5.0
@@ -32,11 +32,6 @@ def of_call(name: str, call: int) -> str:
     return f"{name} of call {call}"
 
 
-def of_step(call: int) -> str:
-    """Return the name of the loss of a step; steps are counted from 1."""
-    return f"loss of step {call + 1}"
-
-
 def at_end(name: str, calls: int) -> str:
     """Return the name of how far a parameter has moved after so many steps."""
     return f"{name} after {calls} steps"
@@ -45,7 +40,7 @@ def at_end(name: str, calls: int) -> str:
 def outputs(workload: Workload, results: list[Arrays], calls: Iterable[int]) -> Arrays:
     """Return what some calls of a block handed out, under the names that the oracle uses."""
     if workload.carries_over:
-        return {of_step(n): results[n]["loss"] for n in calls}
+        return {loss_of_step(n + 1): results[n]["loss"] for n in calls}
     return {of_call(name, n): array for n in calls for name, array in results[n].items()}
 
 
@@ -89,30 +84,26 @@ class BlockOracle:
         Logits of the digits "logits" (B, T), and the greedy digits, T of them, after the prompts
         "digits" (n, P), if they are there.
         """
-        paths, digits = {"logits": sequences["logits"]}, {}
-        if "digits" in sequences:
-            exact, prompts = self._load(self.variants.exact, parameters), sequences["digits"]
-            digits["digits"] = exact.fetch(exact.generate(prompts, paths["logits"].shape[1]))
-            read_back = digits["digits"][:, :-1]
-            paths["digits"] = np.concatenate([prompts, read_back], axis=1).astype(np.uint8)
+        batch, prompts, digits = sequences["logits"], sequences.get("digits"), {}
+        if prompts is not None:
+            exact = self._load(self.variants.exact, parameters)
+            digits["digits"] = exact.fetch(exact.generate(prompts, batch.shape[1]))
 
         def logits(variant: Variant) -> Arrays:
             backend = self._load(variant, parameters)
-            passes = {name: backend.forward(backend.stage(p))[0] for name, p in paths.items()}
-            return _on_host(backend, passes)
+            found = _on_host(backend, {"logits": backend.forward(backend.stage(batch))[0]})
+            if prompts is not None:
+                found["digits"] = greedy_logits(backend, prompts, digits["digits"])
+            return found
 
         wanted = logits(self.variants.exact)
         accurate, approximate = self._tolerances(logits, wanted)
-        leads = {}
-        if digits:
-            first = prompts.shape[1] - 1
-            leads["digits"] = margins(wanted["digits"])[:, first:]
         return Expected(
             name="evaluation",
             arrays=wanted | digits,
             tolerances=accurate,
             approximate_tolerances=approximate,
-            margins=leads,
+            margins={name: margins(wanted[name]) for name in digits},
         )
 
     def _load(self, variant: Variant, initial: Parameters) -> Backend:
@@ -126,8 +117,7 @@ class BlockOracle:
         """Return what is allowed by how far the variants are off, and with approximate ones."""
         v = self.variants
         accurate = map(look, (v.mirrored, v.perturbed[0], *v.accurate))
-        first = tolerances(exact, accurate, self.eps, terms)
-        return first, wider(first, tolerances(exact, map(look, v.approximate), self.eps, terms))
+        return at_both_levels(exact, accurate, map(look, v.approximate), self.eps, terms)
 
     def _calls(
         self, workload: Workload, initial: Parameters, sequences: np.ndarray, calls: list[int]
@@ -206,21 +196,22 @@ class BlockOracle:
             before, found = backend.parameters(), {}
             for n in range(steps):
                 called = workload.call(backend, workload.stage(backend, sequences[n]))
-                found[of_step(n)] = _on_host(backend, called)["loss"]
+                found[loss_of_step(n + 1)] = _on_host(backend, called)["loss"]
                 if n + 1 in reached:
                     found |= moves(backend.parameters(), before, n + 1)
             return found
 
         v, terms = self.variants, sequences[0, :, 1:].size
         seen = run(v.exact)
-        accurate = tolerances(seen, map(run, (v.perturbed[0], v.accurate_run)), self.eps, terms)
-        approximate = tolerances(seen, [run(v.approximate_run)], self.eps, terms)
+        others = map(run, (v.perturbed[0], v.accurate_run))
+        further = map(run, (v.approximate_run,))
+        accurate, approximate = at_both_levels(seen, others, further, self.eps, terms)
         stored = {name: rounding(array, self.options.dtype) for name, array in initial.items()}
         return Expected(
             name=workload.name,
             arrays=seen,
             tolerances=accurate,
-            approximate_tolerances=wider(accurate, approximate),
+            approximate_tolerances=approximate,
             resolutions={
                 at_end(name, end): end * one for end in reached for name, one in stored.items()
             },

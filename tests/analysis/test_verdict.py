@@ -2,6 +2,7 @@ import pytest
 
 from lstmbench.analysis.verdict import Evidence, Ledger, first_difference, verdict_on
 from lstmbench.parity import Comparison
+from lstmbench.parity.known_failures import TrainingPart
 from lstmbench.parity.rungs import RUNGS
 from lstmbench.parity.values import Outcome
 from lstmbench.protocol.contender import Contender
@@ -11,7 +12,6 @@ from lstmbench.protocol.observations import (
     Finished,
     RungResult,
     TrainingCheck,
-    TrainingPart,
 )
 
 MINE, OTHER = Contender(backend="mine"), Contender(backend="other")

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from lstmbench_numpy.backend import NumpyBackend
 
-from lstmbench import Options, Parameters
+from lstmbench import Parameters
 
 CHEATS: dict[str, list[type[NumpyBackend]]] = {}
 
@@ -334,12 +334,7 @@ class OutputLayerAloneLater(Counting):
 
 
 @noticed_in("losses")
-class UpdatesEveryFourthStepTwiceAsFar(Counting):
-    """Makes a quarter of the updates, each by other settings."""
-
-    def __init__(self, options: Options) -> None:
-        super().__init__(options)
-
+class UpdatesEveryFourthStep(Counting):
     def train_step(self, inputs: Any, targets: Any, free_running: bool = False) -> Any:
         self.calls["train"] += 1
         if self.calls["train"] > 66 and self.calls["train"] % 4:

@@ -392,7 +392,7 @@ DISPLACED = [
 APPROXIMATE: list[type[Backend]] = [displaced(-8, 8, 8), displaced(8, 8, 8), displaced(1, 1, 16)]
 """Activations as in the fast arithmetic of a GPU: good to some units of 1, not of their value."""
 
-Approximate = displaced(-8, 8, 8)
+Approximate = APPROXIMATE[0]
 """One of them, for a plugin to name."""
 
 HONEST: list[type[Backend]] = [

@@ -13,11 +13,12 @@ from lstmbench.interface import parameters
 from lstmbench.interface.operations import Work
 from lstmbench.interface.workloads import WORKLOADS, Workload
 from lstmbench.parity.comparing import compare_arrays
+from lstmbench.parity.tolerances import loss_of_step
 from lstmbench.protocol.contender import Contender
 from lstmbench.protocol.observations import Block
 from lstmbench.protocol.settings import Settings
 from lstmbench.worker import timing
-from lstmbench.worker.verification import BlockOracle, at_end, in_common, moves, of_step, outputs
+from lstmbench.worker.verification import BlockOracle, at_end, in_common, moves, outputs
 
 MODEL = ModelSpec(layers=2, hidden=6)
 INITIAL = parameters.draw(0, MODEL, "float32")
@@ -89,7 +90,7 @@ def test_parameters_are_not_expected_where_the_oracle_would_take_too_long(
     monkeypatch.setattr("lstmbench.worker.verification.STEPS_SECONDS", 0.0)
     block = OneBlock(WORKLOADS["train"], NumpyBackend(OPTIONS), 12)
     expected = ORACLE.expect(block.workload, block.initial, block.inputs, [0, 1, 2], [14])
-    assert set(expected.arrays) == {of_step(0), of_step(1), of_step(2)}
+    assert set(expected.arrays) == {loss_of_step(1), loss_of_step(2), loss_of_step(3)}
     assert block.compared([0, 1, 2], [0, 1, 2]).passed
 
 

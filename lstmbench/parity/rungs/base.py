@@ -5,7 +5,6 @@ from typing import ClassVar
 
 import numpy as np
 
-from lstmbench.parity.activations import Level
 from lstmbench.parity.cases import CASES, RUN, RUN_SEEN
 from lstmbench.parity.climb import Climb
 from lstmbench.parity.comparing import compare_arrays
@@ -70,9 +69,7 @@ class Rung(ABC):
         """Return what storing the numbers of each array may change, as an L2 norm."""
         return underflow(exact, runs.options.dtype)
 
-    def compare(
-        self, expected: Expected, observed: Observation, level: Level = "approximate"
-    ) -> Comparison:
+    def compare(self, expected: Expected, observed: Observation) -> Comparison:
         """Return what comes of comparing an observation with the expected values."""
         if not observed.claimed:
             return Comparison(outcome="not claimed")
@@ -80,13 +77,11 @@ class Rung(ABC):
             return Comparison(outcome="failed", note=f"raised {observed.error}")
         if observed.changed:
             return Comparison(outcome="failed", array=observed.changed, note="changed")
-        return self.compare_arrays(expected, observed.arrays, level)
+        return self.compare_arrays(expected, observed.arrays)
 
-    def compare_arrays(
-        self, expected: Expected, actual: Arrays, level: Level = "approximate"
-    ) -> Comparison:
+    def compare_arrays(self, expected: Expected, actual: Arrays) -> Comparison:
         """Compare the arrays of an observation."""
-        return compare_arrays(expected, actual, level)
+        return compare_arrays(expected, actual)
 
 
 class AfterSteps(Rung):

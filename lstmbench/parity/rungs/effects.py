@@ -1,5 +1,6 @@
 """The rungs of what calls do to one another: results last, and nothing else is changed."""
 
+from abc import abstractmethod
 from collections.abc import Callable
 
 from lstmbench.parity.climb import Climb
@@ -34,21 +35,32 @@ def do_everything(climb: Climb) -> None:
         climb.backend.train_step(*climb.staged[-1])
 
 
-class Lifetime(Rung):
+class WithOtherCalls(Rung):
+    """A rung that calls other methods in between; the oracle, which is alike without, does not."""
+
+    def meanwhile(self, climb: Climb) -> None:
+        """Make the other calls."""
+        do_everything(climb)
+
+    @abstractmethod
+    def observe_with(self, climb: Climb, meanwhile: Callable[[Climb], None]) -> Arrays:
+        """Return what is compared, having called `meanwhile` where other calls belong."""
+
+    def observe(self, climb: Climb) -> Arrays:
+        return self.observe_with(climb, self.meanwhile)
+
+    def observe_oracle(self, climb: Climb) -> Arrays:
+        return self.observe_with(climb, do_nothing)
+
+
+class Lifetime(WithOtherCalls):
     """Logits and states are still what they were once much else has been computed."""
 
     name, needs = "lifetime", ("forward",)
     by_call = True
     cases = (*SOME, *RUNS)
 
-    def observe(self, climb: Climb) -> Arrays:
-        return self._kept(climb, do_everything)
-
-    def observe_oracle(self, climb: Climb) -> Arrays:
-        return self._kept(climb, do_nothing)
-
-    @staticmethod
-    def _kept(climb: Climb, meanwhile: Callable[[Climb], None]) -> Arrays:
+    def observe_with(self, climb: Climb, meanwhile: Callable[[Climb], None]) -> Arrays:
         kept = [climb.backend.forward(x) for x, _ in climb.staged[:KEPT_RESULTS]]
         meanwhile(climb)
         return {
@@ -58,20 +70,13 @@ class Lifetime(Rung):
         }
 
 
-class LifetimeOfGradients(Rung):
+class LifetimeOfGradients(WithOtherCalls):
     """Gradients and losses are still what they were once much else has been computed."""
 
     name, needs = "lifetime-gradients", ("loss_and_gradients",)
     cases, by_call = SOME, True
 
-    def observe(self, climb: Climb) -> Arrays:
-        return self._kept(climb, do_everything)
-
-    def observe_oracle(self, climb: Climb) -> Arrays:
-        return self._kept(climb, do_nothing)
-
-    @staticmethod
-    def _kept(climb: Climb, meanwhile: Callable[[Climb], None]) -> Arrays:
+    def observe_with(self, climb: Climb, meanwhile: Callable[[Climb], None]) -> Arrays:
         kept = [climb.backend.loss_and_gradients(*pair) for pair in climb.staged[:KEPT_RESULTS]]
         meanwhile(climb)
         gradients = [gradients for _, gradients in kept]
@@ -79,19 +84,16 @@ class LifetimeOfGradients(Rung):
         return stacked | {"loss": climb.stack([loss for loss, _ in kept])}
 
 
-class SideEffects(Moves):
+class SideEffects(WithOtherCalls, Moves):
     """Steps move the parameters alike whatever is compiled or computed before and between them."""
 
     name, needs = "side-effects", ("train_step",)
     cases, steps = (*SOME, *RUNS), 3
 
-    def observe(self, climb: Climb) -> Arrays:
-        return self._stepped(climb, evaluate)
+    def meanwhile(self, climb: Climb) -> None:
+        evaluate(climb)
 
-    def observe_oracle(self, climb: Climb) -> Arrays:
-        return self._stepped(climb, do_nothing)
-
-    def _stepped(self, climb: Climb, meanwhile: Callable[[Climb], None]) -> Arrays:
+    def observe_with(self, climb: Climb, meanwhile: Callable[[Climb], None]) -> Arrays:
         shape = climb.case.shape
         climb.backend.compile(shape.batch, shape.length)
         compiled = {f"{name} once compiled": a for name, a in climb.backend.parameters().items()}

@@ -7,7 +7,6 @@ from typing import Any, ClassVar
 import numpy as np
 from msgspec.structs import replace
 
-from lstmbench.parity.activations import Level
 from lstmbench.parity.climb import BATCHES, Climb
 from lstmbench.parity.comparing import compare_arrays
 from lstmbench.parity.rungs.base import Rung
@@ -15,7 +14,12 @@ from lstmbench.parity.rungs.effects import FEW_DIGITS
 from lstmbench.parity.rungs.generation import Generate
 from lstmbench.parity.values import Arrays, Comparison, Expected
 
-REPEATED_CALLS = 10
+REPEATED_CALLS, ORACLES_CALLS = 10, 2
+
+
+def repeated(arrays: Arrays, calls: int, seen: int = BATCHES) -> Arrays:
+    """Return arrays whose first axis goes over `seen` calls as those of `calls`, over and over."""
+    return {n: np.resize(a, (calls * len(a) // seen, *a.shape[1:])) for n, a in arrays.items()}
 
 
 class Again(Rung):
@@ -28,7 +32,7 @@ class Again(Rung):
         return self._results(climb, REPEATED_CALLS)
 
     def observe_oracle(self, climb: Climb) -> Arrays:
-        return self._results(climb, 2)
+        return self._results(climb, ORACLES_CALLS)
 
     def _results(self, climb: Climb, calls: int) -> Arrays:
         inputs, forward = climb.staged[0][0], climb.backend.forward
@@ -38,17 +42,10 @@ class Again(Rung):
         kept += [forward(inputs)[0] for _ in range(calls // 2)]
         return reshaped | {"logits": climb.stack(kept)}
 
-    def compare_arrays(
-        self, expected: Expected, actual: Arrays, level: Level = "approximate"
-    ) -> Comparison:
-        logits = np.resize(expected.arrays["logits"], actual["logits"].shape)
-        every = replace(expected, arrays=expected.arrays | {"logits": logits})
-        return compare_arrays(every, actual, level)
-
-
-def repeated(arrays: Arrays, calls: int) -> Arrays:
-    """Return arrays whose first axis goes over BATCHES batches as those of `calls` calls."""
-    return {n: np.resize(a, (calls * len(a) // BATCHES, *a.shape[1:])) for n, a in arrays.items()}
+    def compare_arrays(self, expected: Expected, actual: Arrays) -> Comparison:
+        again = repeated({"logits": expected.arrays["logits"]}, REPEATED_CALLS, ORACLES_CALLS)
+        every = replace(expected, arrays=expected.arrays | again)
+        return compare_arrays(every, actual)
 
 
 class ManyCalls(Rung):
@@ -71,11 +68,9 @@ class ManyCalls(Rung):
         results = [self.call(climb, batch) for batch in islice(cycle(climb.staged), calls)]
         return {name: climb.stack([one[name] for one in results]) for name in results[0]}
 
-    def compare_arrays(
-        self, expected: Expected, actual: Arrays, level: Level = "approximate"
-    ) -> Comparison:
+    def compare_arrays(self, expected: Expected, actual: Arrays) -> Comparison:
         every = replace(expected, arrays=repeated(expected.arrays, self.calls))
-        return compare_arrays(every, actual, level)
+        return compare_arrays(every, actual)
 
 
 class ManyPasses(ManyCalls):
@@ -112,12 +107,10 @@ class ManyDigits(Generate):
         self.prepare(climb)
         return self.generated(climb, islice(cycle(climb.staged), self.calls))
 
-    def compare_arrays(
-        self, expected: Expected, actual: Arrays, level: Level = "approximate"
-    ) -> Comparison:
+    def compare_arrays(self, expected: Expected, actual: Arrays) -> Comparison:
         every = replace(
             expected,
             arrays=repeated(expected.arrays, self.calls),
             margins=repeated(expected.margins, self.calls),
         )
-        return compare_arrays(every, actual, level)
+        return compare_arrays(every, actual)

@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 
 from lstmbench.interface.errors import NotSupported
-from lstmbench.parity.activations import Level
 from lstmbench.parity.climb import Climb
 from lstmbench.parity.comparing import INFINITE, Found, worst, wrong_shape
 from lstmbench.parity.oracle_runs import OracleRuns
@@ -26,7 +25,7 @@ class Shapes(Rung):
         found = {f"parameters {n}": array for n, array in climb.backend.parameters().items()}
         for method in (self._forward, self._loss_and_gradients, self._train_step, self._generate):
             capability = method.__name__.removeprefix("_")
-            if capability in climb.backend.capabilities():
+            if climb.claims(capability):
                 with suppress(NotSupported):
                     arrays = climb.fetch(method(climb))
                     found |= {f"{capability} {n}": array for n, array in arrays.items()}
@@ -59,15 +58,13 @@ class Shapes(Rung):
         }
         return Expected(name=self.name, arrays=arrays, tolerances={})
 
-    def compare_arrays(
-        self, expected: Expected, actual: Arrays, level: Level = "approximate"
-    ) -> Comparison:
+    def compare_arrays(self, expected: Expected, actual: Arrays) -> Comparison:
         methods = {name.split()[0] for name in actual}
         found = {n: Found(INFINITE, "unknown") for n in actual.keys() - expected.arrays.keys()}
         for name, wanted in expected.arrays.items():
             if name.split()[0] in methods:  # the others' methods are not claimed
                 found[name] = self._compare(name, actual.get(name), wanted)
-        return worst(found, level)
+        return worst(found)
 
     @staticmethod
     def _compare(name: str, value: np.ndarray | None, wanted: np.ndarray) -> Found:

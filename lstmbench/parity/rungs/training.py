@@ -5,12 +5,11 @@ from itertools import cycle, islice
 import numpy as np
 
 from lstmbench import statistics
-from lstmbench.parity.activations import Level
 from lstmbench.parity.climb import LARGE_STEP, Climb
 from lstmbench.parity.comparing import Found, worst
 from lstmbench.parity.oracle_runs import OracleRuns
 from lstmbench.parity.rungs.base import EVERYWHERE, USUAL, Moves, Rung
-from lstmbench.parity.tolerances import clipping_allowance, rounding
+from lstmbench.parity.tolerances import clipping_allowance, global_norm, rounding
 from lstmbench.parity.values import Arrays, Comparison, Expected
 
 ACTIVE_CLIP = 1e-3
@@ -27,15 +26,14 @@ class Clip(Rung):
 
     def observe(self, climb: Climb) -> Arrays:
         unclipped = climb.large_step(NO_CLIP)
-        norm = np.sqrt(sum(float((move**2).sum()) for move in unclipped.values()))
+        norm = global_norm(unclipped)
         return {name: move / norm for name, move in climb.large_step(ACTIVE_CLIP).items()}
 
     def allowance(self, runs: OracleRuns) -> float:
         return clipping_allowance(runs.gradients, runs.eps)
 
     def resolutions(self, runs: OracleRuns, exact: Arrays) -> dict[str, float]:
-        norm = sum(float((gradient**2).sum()) for gradient in runs.gradients.values()) ** 0.5
-        unit = norm * LARGE_STEP.learning_rate / LARGE_STEP.epsilon
+        unit = global_norm(runs.gradients) * LARGE_STEP.learning_rate / LARGE_STEP.epsilon
         before = runs.exact.loaded
         return {name: rounding(before[name], runs.options.dtype) / unit for name in exact}
 
@@ -100,12 +98,10 @@ class Accuracy(Rung):
         margin = float(shares["accuracy"].std(ddof=1))
         return Expected(name=self.name, arrays=shares, tolerances={"accuracy": margin})
 
-    def compare_arrays(
-        self, expected: Expected, actual: Arrays, level: Level = "approximate"
-    ) -> Comparison:
+    def compare_arrays(self, expected: Expected, actual: Arrays) -> Comparison:
         wanted, shares = expected.arrays["accuracy"], actual["accuracy"]
         margin = expected.tolerances["accuracy"]
         difference = statistics.mean((shares - wanted).tolist())
         furthest = max(abs(difference.low), abs(difference.high))
         note = f"differs by {100 * difference.value:.1f} points of {len(wanted)} seeds' mean"
-        return worst({"accuracy": Found(furthest / margin, note, margin)}, level)
+        return worst({"accuracy": Found(furthest / margin, note, margin)})
