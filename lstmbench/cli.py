@@ -74,9 +74,6 @@ def _settings_options(command: Callable[..., Any]) -> Callable[..., Any]:
         kind, text = _option_type(hints[field.name])
         default = field.default
         name = "--" + field.name.replace("_", "-")
-        if isinstance(default, bool):
-            command = click.option(name, field.name, is_flag=True, default=None, help=text)(command)
-            continue
         shown = ",".join(default) if isinstance(default, tuple) else default
         command = click.option(
             name,
@@ -85,7 +82,8 @@ def _settings_options(command: Callable[..., Any]) -> Callable[..., Any]:
             default=None,
             help=f"{text}  [default: {shown}]" if shown != "" else text,
         )(command)
-    return command
+    tf32 = click.option("--tf32", is_flag=True, default=None, help="The same as --dtype tf32.")
+    return tf32(command)
 
 
 STRICT = click.option(

@@ -3,16 +3,17 @@
 import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from functools import partial
 from importlib.metadata import version
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
-from lstmbench import Backend, Options, Parameters, State, keep_freed_memory
+from lstmbench import Backend, ModelSpec, Options, Parameters, State, keep_freed_memory
 from lstmbench_jax import model, training
-from lstmbench_jax.optimiser import initial_state
+from lstmbench_jax.executables import executable
+from lstmbench_jax.optimiser import initial_state, settings_of
 
 # A call is shared out among JAX's CPU devices, one a core, where that is faster: with fewer rows
 # for each, dispatch costs more than it gains; with more hidden units, XLA's products use several
@@ -20,12 +21,12 @@ from lstmbench_jax.optimiser import initial_state
 LEAST_ROWS = 32
 MOST_HIDDEN = 128
 
-# XLA's own default, level 3, makes a forward pass half as long again, and it prefers vectors of 256
-# bits where the machine has wider ones.
-XLA_OPTIONS: dict[str, Any] = {
-    "xla_backend_optimization_level": 1,
-    "xla_cpu_prefer_vector_width": 512,
-}
+# On a GPU a turn of a loop costs as much as its small kernels. Where it will be called often, as
+# `compile` and many digits tell, a loop makes several steps in a turn: up to so many cells of all
+# layers together, each of which is compiled by itself; and so many digits.
+MOST_UNROLLED = 32
+UNROLLED_STEPS = 16
+UNROLLED_DIGITS, MANY_DIGITS = 8, 64
 
 with suppress(RuntimeError):  # JAX is already in use, with as many devices as it has
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
@@ -60,8 +61,11 @@ class JaxBackend(Backend):
         devices = jax.devices(options.device)
         self._devices = devices[: options.threads if options.device == "cpu" else 1]
         self._device = devices[0]
-        self._executables: dict[Any, jax.stages.Compiled] = {}
-        self._shapes: dict[str, tuple[int, ...]] = {}
+        self._bfloat16 = options.products == "bfloat16"
+        # XLA's own default on a GPU is TF32.
+        self._matmul_precision = "default" if options.tf32 or self._bfloat16 else "highest"
+        self._settings = self._put(settings_of(options))
+        self._often: set[tuple[int, ...]] = set()
 
     @classmethod
     def devices(cls) -> tuple[str, ...]:
@@ -72,12 +76,22 @@ class JaxBackend(Backend):
         return ("cuda", "cpu")
 
     def describe(self) -> dict[str, str]:
-        return {
+        loop = "lax.scan" if self._on_cpu else "lax.scan, unrolled at the run's shape"
+        result = {
             "jax": version("jax"),
             "jaxlib": version("jaxlib"),
-            "path": f"XLA on {self._device.device_kind}: lax.scan, hand-written backward pass; "
+            "path": f"XLA on {self._device.device_kind}: {loop}, hand-written backward pass; "
             f"batches shared among up to {len(self._devices)} devices",
         }
+        if self._bfloat16:
+            result["computed in"] = "bfloat16 products, summed in float32; all else float32"
+        elif self.options.tf32 and not self._on_cpu:
+            result["computed in"] = "TF32 products, else float32"
+        return result
+
+    @property
+    def _on_cpu(self) -> bool:
+        return bool(self._device.platform == "cpu")
 
     def load(self, parameters: Parameters) -> None:
         self._names = tuple(parameters)
@@ -87,10 +101,7 @@ class JaxBackend(Backend):
             arrays = model.transpose_weights(arrays)
             state = training.Training(arrays, initial_state(arrays))
             self._move_to(self._put(state))
-        shapes = {name: array.shape for name, array in parameters.items()}
-        if shapes != self._shapes:
-            self._executables.clear()
-        self._shapes = shapes
+        self._model = ModelSpec.of(parameters)
 
     def _put(self, arrays: Any, device: jax.Device | None = None) -> Any:
         """Copy to the device, always: a CPU "device" may else share memory that donation reuses."""
@@ -106,15 +117,17 @@ class JaxBackend(Backend):
         return {name: np.array(arrays[name]) for name in self._names}
 
     def compile(self, batch: int, length: int) -> None:
+        self._often.add((batch, length))
         tokens = self.stage(np.zeros((batch, length), np.uint8))
         if self._shares(tokens):
             for free_running in (False, True):
                 self._update_executable(self._slopes(tokens, tokens, free_running))
-            self._on_devices(model.forward, tokens.parts)
+            self._on_devices(model.forward, tokens.parts, form=self._form(1))
         else:
             for free_running in (False, True):
                 self._train_executable(tokens, tokens, free_running)
-            self._executable(model.forward, self._training.parameters, tokens.whole)
+            form = self._form_of(tokens.whole)
+            self._executable(model.forward, self._training.parameters, tokens.whole, form=form)
 
     def stage(self, tokens: np.ndarray) -> Staged:
         count = min(len(self._devices), len(tokens) // LEAST_ROWS)
@@ -126,10 +139,11 @@ class JaxBackend(Backend):
 
     def forward(self, inputs: Staged, state: State | None = None) -> tuple[Any, State]:
         if not self._shares(inputs):
-            logits, after = self._run(model.forward, inputs.whole, *(state or ()))
+            form = self._form_of(inputs.whole)
+            logits, after = self._run(model.forward, inputs.whole, *(state or ()), form=form)
             return logits, after
         states = [self._share(array, len(inputs.parts)) for array in state or ()]
-        self._latest = self._on_devices(model.forward, inputs.parts, *states)
+        self._latest = self._on_devices(model.forward, inputs.parts, *states, form=self._form(1))
         hidden, cell = (tuple(after[n] for _, after in self._latest) for n in (0, 1))
         logits = tuple(logits for logits, _ in self._latest)
         return Shared(logits, 0), (Shared(hidden, 1), Shared(cell, 1))
@@ -140,22 +154,25 @@ class JaxBackend(Backend):
             loss, gradients = self._run(training.canonical_gradients, *slopes)
         else:
             function = model.canonical_loss_and_gradients
-            loss, gradients = self._run(function, inputs.whole, targets.whole)
+            form = self._form_of(inputs.whole)
+            loss, gradients = self._run(function, inputs.whole, targets.whole, form=form)
         return loss, {name: gradients[name] for name in self._names}  # jax sorts names
 
     def train_step(self, inputs: Staged, targets: Staged, free_running: bool = False) -> Any:
         if self._shares(inputs):
             slopes = self._slopes(inputs, targets, free_running)
-            self._latest = self._update_executable(slopes)(self._training, *slopes)
+            update = self._update_executable(slopes)
+            self._latest = update(self._training, self._settings, *slopes)
         else:
             step = self._train_executable(inputs, targets, free_running)
-            self._latest = step(self._training, inputs.whole, targets.whole)
+            self._latest = step(self._training, inputs.whole, targets.whole, self._settings)
         loss, moved = self._latest
         self._move_to(moved)
         return loss
 
     def generate(self, prompts: Staged, steps: int) -> Any:
-        return self._run(model.generate, prompts.whole, steps=steps)
+        form = self._form(UNROLLED_DIGITS if steps >= MANY_DIGITS else 1)
+        return self._run(model.generate, prompts.whole, steps=steps, form=form)
 
     def fetch(self, array: Any) -> np.ndarray:
         if isinstance(array, Shared):
@@ -167,9 +184,40 @@ class JaxBackend(Backend):
         for array in jax.tree.leaves(self._latest):
             array.block_until_ready()
 
+    def elementary(self, work: str, size: int) -> Callable[[], Any] | None:
+        random = np.random.default_rng(0)
+        if work == "product":  # of random numbers, as zeros take less power and time
+            dtype = "bfloat16" if self._bfloat16 else self.options.dtype
+            pair = [self._put(random.random((size, size)).astype(dtype)) for _ in range(2)]
+            with jax.default_matmul_precision(self._matmul_precision):
+                function = jax.jit(jnp.matmul).lower(*pair).compile()
+        elif work == "copy":
+            pair = [self._put(np.zeros(size, np.uint8))]
+            function = jax.jit(jnp.invert).lower(*pair).compile()  # a plain copy may be left out
+        else:
+            pair = [self._put(np.zeros(1, np.float32))]
+            function = jax.jit(jnp.negative).lower(*pair).compile()
+
+        def start() -> None:
+            self._latest = function(*pair)
+
+        return start
+
+    def device_bytes(self) -> int | None:
+        held = self._device.memory_stats()
+        return held["peak_bytes_in_use"] if held else None
+
+    def _form(self, unroll: int) -> model.Form:
+        return model.Form(1 if self._on_cpu else unroll, self._bfloat16)
+
+    def _form_of(self, tokens: jax.Array) -> model.Form:
+        """Return the form for batches of a shape: unrolled where it will be called often."""
+        most = max(1, min(UNROLLED_STEPS, MOST_UNROLLED // self._model.layers))
+        return self._form(most if tokens.shape in self._often else 1)
+
     def _shares(self, inputs: Staged) -> bool:
         """Return whether the batch is shared out among devices."""
-        return bool(inputs.parts) and self._shapes["linear.weight"][1] <= MOST_HIDDEN
+        return bool(inputs.parts) and self._model.hidden <= MOST_HIDDEN
 
     def _share(self, state: Any, count: int) -> tuple[jax.Array, ...]:
         """Return a state (L, B, H) in `count` parts, one on each device."""
@@ -197,12 +245,14 @@ class JaxBackend(Backend):
         they have been seen to wait for ever.
         """
         parts, batch = (inputs.parts, targets.parts), len(inputs.whole)
-        slopes = self._on_devices(training.slope, *parts, free_running=free_running, batch=batch)
+        slopes = self._on_devices(
+            training.slope, *parts, free_running=free_running, batch=batch, form=self._form(1)
+        )
         return [jax.device_put(slope, self._device) for slope in slopes]
 
     def _update_executable(self, slopes: list[jax.Array]) -> Any:
         return self._executable(
-            training.update, self._training, *slopes, donate=True, options=self.options
+            training.update, self._training, self._settings, *slopes, donate=True
         )
 
     def _run(self, function: Callable[..., Any], *arrays: Any, **static: Any) -> Any:
@@ -218,9 +268,10 @@ class JaxBackend(Backend):
             self._training,
             inputs.whole,
             targets.whole,
+            self._settings,
             donate=True,
             free_running=free_running,
-            options=self.options,
+            form=self._form_of(inputs.whole),
         )
 
     def _executable(
@@ -233,15 +284,10 @@ class JaxBackend(Backend):
     ) -> jax.stages.Compiled:
         """Return `function`, its `static` arguments fixed, compiled for these shapes, once.
 
-        The shapes in `first` are the loaded parameters', for which all were compiled. Donated, its
-        memory is used again for the results.
+        The shapes in `first` are the loaded parameters'. Donated, its memory is used again.
         """
-        key = function, *static.values(), arrays[0].device, *(array.shape for array in arrays)
-        if key not in self._executables:
-            jitted = jax.jit(partial(function, **static), donate_argnums=0 if donate else ())
-            # XLA's own default on a GPU is TF32.
-            with jax.default_matmul_precision("default" if self.options.tf32 else "highest"):
-                lowered = jitted.lower(first, *arrays)
-            options = XLA_OPTIONS if self.options.device == "cpu" else None
-            self._executables[key] = lowered.compile(options)
-        return self._executables[key]
+        shapes = (array.shape for array in arrays)
+        precision = self.options.dtype, self._matmul_precision
+        key = function, *static.values(), self._model, precision, arrays[0].device, *shapes
+        arguments = first, *arrays
+        return executable(key, function, arguments, donate, self._matmul_precision, **static)

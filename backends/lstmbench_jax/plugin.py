@@ -13,5 +13,6 @@ def lstmbench_backends() -> list[BackendInfo]:
             extra="jax",
             summary="XLA: lax.scan, hand-written backward pass, whole steps compiled ahead of time",
             devices=("cpu", "cuda"),
+            dtypes=("float32", "float64", "bfloat16"),
         )
     ]

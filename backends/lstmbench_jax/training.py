@@ -6,7 +6,6 @@ from typing import NamedTuple
 import jax
 from jax.flatten_util import ravel_pytree
 
-from lstmbench import Options
 from lstmbench_jax import model
 from lstmbench_jax.optimiser import AdamState, adam_step
 
@@ -19,12 +18,17 @@ class Training(NamedTuple):
 
 
 def step(
-    training: Training, inputs: jax.Array, targets: jax.Array, free_running: bool, options: Options
+    training: Training,
+    inputs: jax.Array,
+    targets: jax.Array,
+    settings: jax.Array,
+    free_running: bool,
+    form: model.Form = model.PLAIN,
 ) -> tuple[jax.Array, Training]:
     """Return the loss (nats) of the batch and what one clipped step of Adam makes of `training`."""
     parameters, adam = training
-    loss, gradients = model.loss_and_gradients(parameters, inputs, targets, free_running)
-    return loss, Training(*adam_step(parameters, gradients, adam, options))
+    loss, gradients = model.loss_and_gradients(parameters, inputs, targets, free_running, form)
+    return loss, Training(*adam_step(parameters, gradients, adam, settings))
 
 
 def slope(
@@ -33,9 +37,10 @@ def slope(
     targets: jax.Array,
     free_running: bool,
     batch: int,
+    form: model.Form = model.PLAIN,
 ) -> jax.Array:
     """Return gradients and loss of some rows as one vector (n + 1,), times their share of all."""
-    loss, gradients = model.loss_and_gradients(parameters, inputs, targets, free_running)
+    loss, gradients = model.loss_and_gradients(parameters, inputs, targets, free_running, form)
     return len(inputs) / batch * ravel_pytree((gradients, loss))[0]
 
 
@@ -56,8 +61,10 @@ def canonical_gradients(
     return loss, model.transpose_weights(gradients)
 
 
-def update(training: Training, *slopes: jax.Array, options: Options) -> tuple[jax.Array, Training]:
+def update(
+    training: Training, settings: jax.Array, *slopes: jax.Array
+) -> tuple[jax.Array, Training]:
     """Make the training step of `step`, from the slopes of all rows."""
     parameters, adam = training
     loss, gradients = loss_and_gradients(parameters, slopes)
-    return loss, Training(*adam_step(parameters, gradients, adam, options))
+    return loss, Training(*adam_step(parameters, gradients, adam, settings))

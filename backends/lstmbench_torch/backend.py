@@ -1,5 +1,6 @@
 """The PyTorch backend: module and optimiser behind lstmbench's interface."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,8 @@ class TorchBackend(Backend):
         torch.backends.cudnn.allow_tf32 = options.tf32  # PyTorch's own default is True
         self.device = torch.device(options.device)
         self.dtype = getattr(torch, options.dtype)
+        self.inside = torch.bfloat16 if options.products == "bfloat16" else self.dtype
+        self.graphs: Graphs | None = None
         self._model: ModelSpec | None = None
 
     @classmethod
@@ -32,13 +35,20 @@ class TorchBackend(Backend):
 
     def describe(self) -> dict[str, str]:
         result = {"torch": str(torch.__version__)}
+        short = self.inside == torch.bfloat16
+        if short:
+            result["computed in"] = "bfloat16, gates and states too; parameters and Adam float32"
         if self.device.type == "cuda":
             result["cudnn"] = str(torch.backends.cudnn.version())
-            tf32 = "on" if self.options.tf32 else "off"
-            result["path"] = f"nn.LSTM, cuDNN, as CUDA graphs, TF32 {tf32}"
+            kernels = "ATen's fused cell" if short else "cuDNN"  # which has no LSTM of bfloat16
+            result["path"] = f"nn.LSTM, {kernels}, as CUDA graphs, fused Adam"
+            if self.options.tf32:
+                result["computed in"] = "TF32 products, else float32"
+            if self.graphs and self.graphs.failed:
+                result["not captured"] = "; ".join(self.graphs.failed)
         else:
             blas = "MKL" if torch.backends.mkl.is_available() else "native BLAS"
-            onednn = self.dtype == torch.float32 and torch.backends.mkldnn.is_available()
+            onednn = self.inside != torch.float64 and torch.backends.mkldnn.is_available()
             kernels = "oneDNN" if onednn else f"ATen with {blas}"
             result["path"] = f"nn.LSTM eager, {kernels}, fused Adam"
         return result
@@ -46,9 +56,9 @@ class TorchBackend(Backend):
     def load(self, parameters: Parameters) -> None:
         model = ModelSpec.of(parameters)
         if model != self._model:
-            self.network = Network(model, self.device, self.dtype)
+            self.network = Network(model, self.device, self.dtype, self.inside)
             self.adam = Adam(self.network.canonical().values(), self.options)
-            self.graphs = Graphs() if self.device.type == "cuda" else None
+            self.graphs = Graphs(self.adam.drop) if self.device.type == "cuda" else None
         self._model = model
         self.network.load(parameters)
         self.adam.reset()
@@ -120,13 +130,29 @@ class TorchBackend(Backend):
     def _generate(self, prompts: Tensor, steps: int) -> tuple[Tensor, ...]:
         state = None
         if len(prompts) > 1:
-            _, state = self.network.lstm(self.network.one_hot[prompts[:-1]])
+            state = self.network.after(prompts[:-1])
         return (torch.stack(self.network.decode(prompts[-1], steps, state), dim=1),)
 
     def fetch(self, array: Any) -> np.ndarray:
         if isinstance(array, Tensor):
             return array.detach().cpu().numpy()
         return np.asarray(array)
+
+    def elementary(self, work: str, size: int) -> Callable[[], Any] | None:
+        if work == "product":
+            # Random, as zeros take less power and time; made by the CPU, see Network.
+            left, right = (torch.rand(size, size).to(self.device, self.inside) for _ in range(2))
+            out = torch.empty_like(left)
+            return lambda: torch.mm(left, right, out=out)
+        if work == "copy":
+            source = torch.zeros(size, dtype=torch.uint8, device=self.device)
+            target = torch.empty_like(source)
+            return lambda: target.copy_(source)
+        number = torch.zeros(1, device=self.device)
+        return lambda: number.add_(1)
+
+    def device_bytes(self) -> int | None:
+        return torch.cuda.max_memory_allocated() if self.device.type == "cuda" else None
 
     def synchronize(self) -> None:
         if self.device.type == "cuda":

@@ -13,6 +13,9 @@ from torch import Tensor, cuda
 
 Function: TypeAlias = Callable[..., tuple[Tensor, ...]]
 
+MOST_GRAPHS = 64
+"""How many are kept; beyond, the one that was not called for longest is dropped."""
+
 
 class Captured(NamedTuple):
     """A graph, and the tensors that it reads its arguments from and leaves its results in."""
@@ -37,14 +40,19 @@ def _no_garbage_collection() -> Iterator[None]:
 class Graphs:
     """Calls functions of tensors, from the second call with the same shapes on as CUDA graphs.
 
-    Whatever else a function reads or writes, as parameters, must stay where it is in memory.
+    Whatever else a function reads or writes, as parameters, must stay where it is in memory. What
+    cannot be captured is called as it is, and named in `failed`; `clean_up` then undoes what half
+    a call has left behind.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clean_up: Callable[[], None] = lambda: None) -> None:
+        self.failed: list[str] = []
+        self._clean_up = clean_up
         self._stream = cuda.Stream()
         # All graphs may use the same memory, as results are copied out before the next one runs.
         self._pool = cuda.graph_pool_handle()
-        self._captured: dict[object, Captured] = {}
+        # In the order of their latest calls; None is what cannot be captured.
+        self._captured: dict[object, Captured | None] = {}
 
     def __call__(
         self, function: Function, *arguments: Tensor, **options: int
@@ -56,13 +64,16 @@ class Graphs:
         key = plain, *options.items(), *(x.shape for x in arguments)
         if key not in self._captured:
             results = self._call(function, *arguments, **options)
+            self._make_room()
             self._captured[key] = self._capture(function, *arguments, **options)
-        else:
-            graph, own, results = self._captured[key]
-            for argument, given in zip(own, arguments, strict=True):
-                argument.copy_(given)
-            graph.replay()
-        return tuple(x.clone() for x in results)
+            return tuple(x.clone() for x in results)
+        captured = self._captured[key] = self._captured.pop(key)
+        if captured is None:
+            return function(*arguments, **options)
+        for argument, given in zip(captured.arguments, arguments, strict=True):
+            argument.copy_(given)
+        captured.graph.replay()
+        return tuple(x.clone() for x in captured.results)
 
     def _call(self, function: Function, *arguments: Tensor, **options: int) -> tuple[Tensor, ...]:
         """Make the call itself, which also sets up all that may not be set up while capturing."""
@@ -72,7 +83,26 @@ class Graphs:
         cuda.current_stream().wait_stream(self._stream)
         return results
 
-    def _capture(self, function: Function, *arguments: Tensor, **options: int) -> Captured:
+    def _make_room(self) -> None:
+        """Drop the graph that was not called for longest, if there are too many."""
+        if len(self._captured) >= MOST_GRAPHS:
+            cuda.synchronize()  # it may still be running
+            del self._captured[next(iter(self._captured))]
+
+    def _capture(self, function: Function, *arguments: Tensor, **options: int) -> Captured | None:
+        try:
+            # A capture that cannot be ended leaves its stream the current one, unless that is put
+            # back here, and its stream is of no use any more.
+            with cuda.stream(cuda.current_stream()):
+                return self._capture_or_raise(function, *arguments, **options)
+        except RuntimeError as error:
+            self._stream = cuda.Stream()
+            self._clean_up()
+            reason = str(error).partition("\n")[0]
+            self.failed.append(f"{getattr(function, '__name__', function)}: {reason}")
+            return None
+
+    def _capture_or_raise(self, function: Function, *arguments: Tensor, **options: int) -> Captured:
         graph, own = cuda.CUDAGraph(), [x.clone() for x in arguments]
         with _no_garbage_collection(), cuda.graph(graph, pool=self._pool, stream=self._stream):
             results = function(*own, **options)

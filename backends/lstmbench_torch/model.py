@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from lstmbench import ModelSpec, Parameters
 
@@ -11,14 +12,24 @@ class Network(nn.Module):
 
     nn.LSTM has two biases a layer that are only ever added. The second is frozen at zero:
     were both trained, Adam would move their sum twice as fast.
+
+    Inside, all is computed in the dtype `inside`: bfloat16, or that of the parameters. It is cast
+    by hand: autocast would have cuDNN compute an nn.LSTM in float16, whatever it is asked for, and
+    leaves `lstm_cell` in float32.
     """
 
-    def __init__(self, model: ModelSpec, device: torch.device, dtype: torch.dtype) -> None:
+    def __init__(
+        self, model: ModelSpec, device: torch.device, dtype: torch.dtype, inside: torch.dtype
+    ) -> None:
         super().__init__()
         vocabulary, hidden = model.vocabulary, model.hidden
-        self.lstm = nn.LSTM(vocabulary, hidden, model.layers, device=device, dtype=dtype)
-        self.linear = nn.Linear(hidden, vocabulary, device=device, dtype=dtype)
-        self.one_hot = torch.eye(vocabulary, device=device, dtype=dtype)
+        self.dtype, self.inside = dtype, inside
+        # Not initialised: all is loaded. Random numbers on a GPU would come from a generator that
+        # a failed capture of a CUDA graph leaves unusable.
+        lstm = nn.LSTM(vocabulary, hidden, model.layers, device="meta", dtype=dtype)
+        linear = nn.Linear(hidden, vocabulary, device="meta", dtype=dtype)
+        self.lstm, self.linear = lstm.to_empty(device=device), linear.to_empty(device=device)
+        self.one_hot = torch.eye(vocabulary, device=device, dtype=inside)
         for layer in range(model.layers):
             self._of_layer("bias_hh", layer).requires_grad_(False).zero_()
 
@@ -46,23 +57,52 @@ class Network(nn.Module):
         self, tokens: Tensor, state: tuple[Tensor, Tensor] | None = None
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """Return logits (T, B, V) and the last state (h, c), each (L, B, H), of tokens (T, B)."""
-        hidden, last = self.lstm(self.one_hot[tokens], state)
-        return self.linear(hidden), last
+        hidden, (h, c) = self._lstm(self.one_hot[tokens], state)
+        return self._logits(hidden), (h.to(self.dtype), c.to(self.dtype))
+
+    def after(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the state after tokens (T, B), from a zero state, in the dtype used inside."""
+        _, state = self._lstm(self.one_hot[tokens], None)
+        return state
+
+    def _lstm(
+        self, x: Tensor, state: tuple[Tensor, Tensor] | None
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """Return h (T, B, H) of the top layer, and the last state of all, from x (T, B, V)."""
+        if self.inside == self.dtype:
+            result: tuple[Tensor, tuple[Tensor, Tensor]] = self.lstm(x, state)
+            return result
+        layers, train = self.lstm.num_layers, self.lstm.training
+        if state is None:
+            zero = x.new_zeros(layers, x.shape[1], self.lstm.hidden_size)
+            state = zero, zero
+        weights = [weight for layer in range(layers) for weight in self._inside(layer)]
+        start = tuple(part.to(self.inside) for part in state)
+        hidden, h, c = torch.lstm(x, start, weights, True, layers, 0.0, train, False, False)
+        return hidden, (h, c)
+
+    def _inside(self, layer: int) -> list[Tensor]:
+        """Return the weights and biases of a layer in the dtype used inside."""
+        kinds = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+        return [self._of_layer(kind, layer).to(self.inside) for kind in kinds]
+
+    def _logits(self, hidden: Tensor) -> Tensor:
+        """Return the logits (..., V) from h of the top layer (..., H)."""
+        weight, bias = self.linear.weight, self.linear.bias
+        logits = functional.linear(hidden, weight.to(self.inside), bias.to(self.inside))
+        return logits.to(self.dtype)
 
     @torch.inference_mode()
     def decode(
         self, digit: Tensor, steps: int, state: tuple[Tensor, Tensor] | None = None
     ) -> list[Tensor]:
-        """The `steps` greedy digits, each (B,), that follow `digit` (B,).
+        """The `steps` greedy digits, each (B,), that follow `digit` (B,); `state` is of `after`.
 
         One fused cell a layer and step: nn.LSTM, made for whole sequences, spends over twice
         as long on a single step of a single sequence.
         """
         layers = self.lstm.num_layers
-        weights = [
-            [self._of_layer(k, n) for k in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
-            for n in range(layers)
-        ]
+        weights = [self._inside(n) for n in range(layers)]
         if state is None:
             zero = self.one_hot.new_zeros(layers, len(digit), self.lstm.hidden_size)
             state = zero, zero
@@ -73,6 +113,6 @@ class Network(nn.Module):
             for n in range(layers):
                 hidden[n], cell[n] = torch.lstm_cell(x, (hidden[n], cell[n]), *weights[n])
                 x = hidden[n]
-            digit = self.linear(x).argmax(-1)
+            digit = self._logits(x).argmax(-1)
             digits.append(digit)
         return digits

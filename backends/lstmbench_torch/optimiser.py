@@ -46,4 +46,8 @@ class Adam:
         norm = nn.utils.get_total_norm(gradients)
         torch._foreach_mul_(gradients, torch.clamp(self.clip_norm / norm, max=1))
         self.adam.step()
+        self.drop()
+
+    def drop(self) -> None:
+        """Drop the gradients that the parameters hold; the next ones would be added to them."""
         self.adam.zero_grad(set_to_none=True)

@@ -13,5 +13,6 @@ def lstmbench_backends() -> list[BackendInfo]:
             extra="torch",
             summary="nn.LSTM: oneDNN or native kernels on the CPU, cuDNN on CUDA",
             devices=("cpu", "cuda"),
+            dtypes=("float32", "float64", "bfloat16"),
         )
     ]

@@ -9,12 +9,14 @@ import numpy as np
 
 from lstmbench.analysis import roofline
 from lstmbench.analysis.results import ContenderResult, RunResult
+from lstmbench.analysis.roofline import Peaks
 from lstmbench.analysis.speed import Blocks
 from lstmbench.analysis.verdict import Evidence, verdict_on
+from lstmbench.host.gpu import GpuState
 from lstmbench.interface.workloads import MAIN, PARTS, WORKLOADS
 from lstmbench.parity.cases import RUN
 from lstmbench.parity.known_failures import KnownFailures
-from lstmbench.protocol.contender import Contender
+from lstmbench.protocol.contender import Contender, named
 from lstmbench.protocol.observations import (
     Block,
     BlockCheck,
@@ -93,12 +95,22 @@ def analyse(run: Run, known: dict[str, KnownFailures] | None = None) -> RunResul
         other_share=_highest([d.other_share for d in disturbances]),
         stolen_share=_highest([d.stolen_share for d in disturbances]),
         gpu_processes=_highest([d.gpu_processes for d in disturbances]),
+        gpus=_gpus(disturbances),
         measured_share=_measured_share(records),
     )
 
 
 def _highest(values: list[Number | None]) -> Number | None:
     return max((v for v in values if v is not None), default=None)
+
+
+def _gpus(disturbances: list[Disturbance]) -> list[GpuState]:
+    """Return how each GPU did at its worst, over all launches."""
+    result: dict[str, GpuState] = {}
+    for state in (state for one in disturbances for state in one.gpus):
+        known = result.get(state.device)
+        result[state.device] = state.worst(known) if known else state
+    return list(result.values())
 
 
 def _measured_share(records: _Records) -> float | None:
@@ -127,7 +139,7 @@ def _contender_result(
     contender: Contender,
     records: _Records,
     blocks: dict[str, Blocks],
-    peaks: MachinePeaks | None,
+    peaks: dict[str, Peaks],
     known: dict[str, KnownFailures],
 ) -> ContenderResult:
     failures = records.of(contender, Failure)
@@ -141,8 +153,16 @@ def _contender_result(
     _add_precision(result)
     _add_startup(result, records.of(contender, Startup))
     _add_speed(result, blocks)
-    if peaks and contender.device == "cpu":
-        _add_roofline(result, settings, peaks)
+    result.dispatch_seconds = min(
+        (
+            probe.dispatch_seconds
+            for probe in records.of(contender, MachinePeaks)
+            if probe.dispatch_seconds is not None
+        ),
+        default=None,
+    )
+    if contender.device in peaks:
+        _add_roofline(result, settings, peaks[contender.device])
     _add_training(result, records.of(contender, Epoch), records.of(contender, Trained))
     evidence: list[Evidence] = [
         *failures,
@@ -179,9 +199,9 @@ def late(result: ContenderResult, blocks: dict[str, Blocks]) -> list[str]:
 
 
 def _baseline(settings: Settings, results: list[ContenderResult]) -> ContenderResult | None:
-    """Return the first contender of the baseline's backend, if it passed."""
-    named = [one for one in results if one.contender.backend == settings.baseline]
-    return named[0] if named and named[0].verdict.passed else None
+    """Return the result of the baseline, if it passed."""
+    found = named([one.contender for one in results], settings.baseline)
+    return next((one for one in results if one.contender == found and one.verdict.passed), None)
 
 
 def _add_precision(result: ContenderResult) -> None:
@@ -203,6 +223,7 @@ def _add_startup(result: ContenderResult, startups: list[Startup]) -> None:
         result.first_step_seconds = first.first_step_seconds
         result.peak_bytes = last.peak_bytes
         result.peak_bytes_above_import = last.peak_bytes - last.imported_bytes
+        result.device_memory = last.device_memory
 
 
 def _add_speed(result: ContenderResult, blocks: dict[str, Blocks]) -> None:
@@ -226,10 +247,9 @@ def _add_speed(result: ContenderResult, blocks: dict[str, Blocks]) -> None:
         )
 
 
-def _add_roofline(result: ContenderResult, settings: Settings, peaks: MachinePeaks) -> None:
-    itemsize = settings.arithmetic.itemsize
+def _add_roofline(result: ContenderResult, settings: Settings, peaks: Peaks) -> None:
     for name, seconds in result.seconds.items():
-        work = WORKLOADS[name].least_work(settings.model, settings.shape, itemsize)
+        work = WORKLOADS[name].least_work(settings.model, settings.shape, settings.arithmetic)
         if found := roofline.share(work, seconds, peaks):
             result.roofline[name] = found
 

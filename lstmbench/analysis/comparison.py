@@ -15,7 +15,7 @@ from lstmbench.interface.workloads import WORKLOADS
 from lstmbench.protocol.contender import Contender
 from lstmbench.statistics import Estimate
 
-SAME = ("task", "dtype", "tf32", "threads", "batch", "seq_len", "hidden", "layers", "clip")
+SAME = ("task", "dtype", "threads", "batch", "seq_len", "hidden", "layers", "clip")
 """The settings that must be the same for two runs' times to be comparable."""
 
 

@@ -5,15 +5,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lstmbench.analysis.roofline import Share
+from lstmbench.analysis.roofline import Peaks, Share
 from lstmbench.analysis.verdict import Verdict
+from lstmbench.host.gpu import GpuState
 from lstmbench.interface.workloads import MAIN, WORKLOADS
 from lstmbench.protocol.contender import Contender
 from lstmbench.protocol.observations import (
     BlockCheck,
     Ceiling,
+    DeviceMemory,
     Failure,
-    MachinePeaks,
     RungResult,
     Stopped,
     TrainingCheck,
@@ -46,7 +47,8 @@ class ContenderResult:
     failure: Failure | None = None
     """The first failure."""
     description: dict[str, str] = field(default_factory=dict)
-    """Versions and code paths, as the backend describes itself."""
+    """Versions and code paths, as the backend describes itself; under "computed in", the kinds of
+    numbers, where they are not the run's dtype throughout."""
 
     seconds: dict[str, Estimate] = field(default_factory=dict)
     """Seconds of one unit: a training step, a forward pass, a generated digit, ..."""
@@ -77,6 +79,9 @@ class ContenderResult:
     """Training steps until a slower start than the baseline's is made up for; None for never."""
     peak_bytes: int | None = None
     peak_bytes_above_import: int | None = None
+    device_memory: DeviceMemory | None = None
+    dispatch_seconds: float | None = None
+    """From one small operation of its library to the next, at best."""
 
     forward_error: float | None = None
     """Relative error of the run's own logits against float64."""
@@ -88,6 +93,11 @@ class ContenderResult:
     """What the trained model is worth on the test split."""
     training_seconds: float | None = None
     seconds_to_target: float | None = None
+
+    def computed_in(self, settings: Settings) -> str:
+        """Return the kinds of numbers it computed in, as it tells itself; TF32 only if it does."""
+        own = "float32" if settings.dtype == "tf32" else settings.dtype
+        return self.description.get("computed in", own)
 
     @property
     def main_seconds(self) -> float:
@@ -129,8 +139,8 @@ class RunResult:
     """The contender that speed ratios refer to; None if it did not pass."""
     ceiling: Ceiling | None
     """What is possible on the task."""
-    peaks: MachinePeaks | None
-    """The best rates that the machine reached on its own."""
+    peaks: dict[str, Peaks]
+    """The best rates of each device."""
     complete: bool
     stopped: Stopped | None
     """Why timing ended."""
@@ -139,6 +149,8 @@ class RunResult:
     stolen_share: float | None
     gpu_processes: int | None
     """The most that others used of the machine during any launch."""
+    gpus: list[GpuState]
+    """How each GPU did at its worst."""
     measured_share: float | None
     """Seconds inside timed regions as a share of those that the finished launches took."""
 

@@ -37,17 +37,19 @@ class Share(NamedTuple):
         return self.estimate.value > share and not self.estimate.low <= share
 
 
-def least_seconds(work: Work, peaks: MachinePeaks) -> tuple[float, float]:
-    """Return the seconds that the operations take at their peak, and the bytes at theirs."""
-    return (
-        work.operations / peaks.matrix_flops_per_second,
-        work.bytes / peaks.memory_bytes_per_second,
-    )
+class Peaks(NamedTuple):
+    """The best rates of a device: a limit is what the machine can do. None: not known."""
+
+    matrix_flops_per_second: float | None
+    memory_bytes_per_second: float | None
 
 
-def share(work: Work, seconds: Estimate, peaks: MachinePeaks) -> Share | None:
+def share(work: Work, seconds: Estimate, peaks: Peaks) -> Share | None:
     """Return how near to the limit a unit of work came that took `seconds`; None without one."""
-    arithmetic, bandwidth = least_seconds(work, peaks)
+    if not peaks.matrix_flops_per_second or not peaks.memory_bytes_per_second:
+        return None
+    arithmetic = work.operations / peaks.matrix_flops_per_second
+    bandwidth = work.bytes / peaks.memory_bytes_per_second
     least = max(arithmetic, bandwidth)
     if not least:
         return None
@@ -56,14 +58,16 @@ def share(work: Work, seconds: Estimate, peaks: MachinePeaks) -> Share | None:
     return Share(estimate, limit if estimate.value >= NEAR else "dispatch")
 
 
-def best(probes: list[MachinePeaks]) -> MachinePeaks | None:
-    """Return the best rates of all launches: a limit is what the machine can do."""
-    if not probes:
-        return None
-    return MachinePeaks(
-        launch=probes[0].launch,
-        matrix_flops_per_second=max(p.matrix_flops_per_second for p in probes),
-        memory_bytes_per_second=max(p.memory_bytes_per_second for p in probes),
+def best(probes: list[MachinePeaks]) -> dict[str, Peaks]:
+    """Return the best rates, of all launches and libraries, of each device that was measured."""
+    devices = dict.fromkeys(probe.device for probe in probes)
+    return {device: _best([p for p in probes if p.device == device]) for device in devices}
+
+
+def _best(probes: list[MachinePeaks]) -> Peaks:
+    return Peaks(
+        max(p.matrix_flops_per_second or 0.0 for p in probes) or None,
+        max(p.memory_bytes_per_second or 0.0 for p in probes) or None,
     )
 
 
@@ -72,4 +76,4 @@ def in_words(workload: str, found: Share) -> str:
     what = f"{workload} is {found.estimate.value:.2f} times as fast as the measured limit"
     if found.impossible:
         return f"{what}: work left out, or an error in the timing"
-    return f"{what}: NumPy's BLAS, which measures it, is not at its best here"
+    return f"{what}: the library that measures it is not at its best here"

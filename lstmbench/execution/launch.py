@@ -12,6 +12,7 @@ import numpy as np
 
 from lstmbench.execution.workers import Worker, WorkerFactory, WorkerFailed
 from lstmbench.host import gpu
+from lstmbench.host.gpu import GpuMonitor
 from lstmbench.host.load import LoadMonitor
 from lstmbench.interface.parameters import random_generator
 from lstmbench.interface.workloads import WORKLOADS
@@ -19,7 +20,15 @@ from lstmbench.parity import Expected
 from lstmbench.parity.activations import Level
 from lstmbench.parity.comparing import compare_arrays
 from lstmbench.protocol.contender import Contender
-from lstmbench.protocol.messages import ExpectBlock, Measure, Outputs, Prepare, Probe, Show
+from lstmbench.protocol.messages import (
+    ExpectBlock,
+    Measure,
+    Outputs,
+    Prepare,
+    Probe,
+    ProbeLibrary,
+    Show,
+)
 from lstmbench.protocol.observations import (
     Block,
     BlockCheck,
@@ -76,18 +85,22 @@ class Launch:
         """
         draw = random_generator(self.settings.seed, CHECK_KEY, self.number)
         checked_round = draw.integers(self.rounds)
-        gpu_processes = gpu.gpu_processes()  # before there are any of ours
+        gpu_processes = gpu.processes()  # before there are any of ours
         with ExitStack() as stack:
             for contender in contenders:
                 self._start(contender, stack)
                 self.advance()
             self._level(contenders)
+            gpus = GpuMonitor(
+                {one.device for one in self.workers if gpu.kind(one.device) == gpu.CUDA}
+            )
             ours = [*self.workers.values(), *([oracle] if oracle else [])]
             monitor = LoadMonitor(worker.pid for worker in ours)
             for round_ in range(self.rounds):
                 check = oracle if round_ == checked_round else None
                 for workload in self.workloads:
                     self._round(contenders, round_, workload, check)
+                gpus.sample()
             other, stolen = monitor.shares()
         self.record(
             Disturbance(
@@ -95,6 +108,7 @@ class Launch:
                 other_share=other,
                 stolen_share=stolen,
                 gpu_processes=gpu_processes,
+                gpus=gpus.states(),
             )
         )
 
@@ -104,11 +118,20 @@ class Launch:
         try:
             worker = stack.enter_context(self.factory.open(contender, self.settings))
             startup = worker.ask(request, Startup)
+            peaks = self._library_peaks(worker, contender)
         except WorkerFailed as error:
             self.fail(contender, error)
             return
         self.record(startup)
+        if peaks:
+            self.record(peaks)
         self.workers[contender], self.calls[contender] = worker, dict(startup.calls)
+
+    def _library_peaks(self, worker: Worker, contender: Contender) -> MachinePeaks | None:
+        """Return the rates of a contender's library, where NumPy cannot measure them."""
+        if contender.device == "cpu" and not self.settings.arithmetic.products:
+            return None
+        return worker.ask(ProbeLibrary(launch=self.number), MachinePeaks)
 
     def _level(self, contenders: list[Contender]) -> None:
         """Where one is slowed, have all make the same number of calls: whole SLOWDOWN_EVERYs."""

@@ -153,5 +153,5 @@ def oracle_losses(records: Iterable[Record], settings: Settings) -> OracleLosses
         approximate=of("approximate") if "approximate" in by_variant else None,
         exact=of("exact"),
         moved=tuple(of(v) for v in ("moved", "moved otherwise") if v in by_variant),
-        eps=settings.arithmetic.eps,
+        precision=settings.arithmetic,
     )

@@ -176,7 +176,8 @@ class WorkerFactory:
         Raises WorkerFailed if it cannot be loaded.
         """
         factory = self.registry.backends[contender.backend].factory
-        return self._open(contender, factory, settings, settings.threads)[0]
+        device = contender.device
+        return self._open(contender, factory, settings, settings.threads, device=device)[0]
 
     def open_oracle(self, settings: Settings, threads: int | None = None) -> Worker:
         """Return a fresh worker with the float64 oracle.
@@ -190,7 +191,9 @@ class WorkerFactory:
     def devices(self, backend: str, settings: Settings) -> list[str]:
         """Return the kinds of device that a backend finds here, best first."""
         factory = self.registry.backends[backend].factory
-        worker, opened = self._open(Contender(backend=backend), factory, settings, threads=1)
+        worker, opened = self._open(
+            Contender(backend=backend), factory, settings, threads=1, device=""
+        )
         worker.close()
         return opened.devices
 
@@ -201,8 +204,10 @@ class WorkerFactory:
         settings: Settings,
         threads: int,
         pinned: bool = True,
+        device: str = "cpu",
     ) -> tuple[Worker, messages.Opened]:
-        variables = processes.worker_environment(threads, Path(self._cache.name))
+        """Open a worker that sees the `device`; all there are if it is empty."""
+        variables = processes.worker_environment(threads, Path(self._cache.name), device)
         request = messages.Open(
             contender=contender,
             factory=factory,

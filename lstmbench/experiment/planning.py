@@ -9,7 +9,7 @@ from lstmbench.interface import BackendInfo
 from lstmbench.interface.errors import UsageError, unknown
 from lstmbench.interface.workloads import WORKLOADS
 from lstmbench.plugins.registry import ALL, Registry, unusable
-from lstmbench.protocol.contender import Contender
+from lstmbench.protocol.contender import Contender, named
 from lstmbench.protocol.settings import Settings
 from lstmbench.records import folder as folders
 
@@ -33,7 +33,7 @@ def plan(settings: Settings, registry: Registry) -> folders.Header:
     ]
     if not contenders:
         raise UsageError(f"no backend can use device {', '.join(settings.device)}")
-    settings = _with_baseline(settings, [one.backend for one in contenders])
+    settings = _with_baseline(settings, contenders)
     _check_task(settings, registry)
     modules = [m for one in contenders for m in registry.backends[one.backend].requires]
     core = ["lstmbench", "numpy", "scipy", "pluggy", "msgspec"]
@@ -71,7 +71,9 @@ def _unusable(name: str, settings: Settings, registry: Registry) -> str:
     if reason := backends.conflict(name):
         return reason
     info = backends[name]
-    if settings.dtype not in info.dtypes:
+    # TF32 may be used in products of float32; where there is none, they are of float32.
+    needed = "float32" if settings.dtype == "tf32" else settings.dtype
+    if needed not in info.dtypes:
         return f"it computes in {', '.join(info.dtypes)}, not in {settings.dtype}"
     return unusable(info, backends.distribution(name))
 
@@ -79,15 +81,21 @@ def _unusable(name: str, settings: Settings, registry: Registry) -> str:
 def _devices(info: BackendInfo, settings: Settings, registry: Registry) -> list[str]:
     """Return the devices of one backend among those that were asked for."""
     kinds = {kind for one in registry.backends.infos() for kind in one.devices}
+    gpus = gpu.devices()
+    here = {"auto", *gpus, *(kinds - {gpu.CUDA})}
     result = []
     for device in settings.device:
-        if device not in kinds | {"auto"}:
-            raise unknown("device", device, kinds | {"auto"})
-        if device == "cuda" and not gpu.has_cuda():
-            raise UsageError("device 'cuda': this machine has no NVIDIA GPU (choices: auto, cpu)")
+        kind = gpu.kind(device)
+        if kind == gpu.CUDA and not gpus:
+            choices = ", ".join(sorted(here))
+            raise UsageError(
+                f"device {device!r}: no NVIDIA GPU can be used here (choices: {choices})"
+            )
+        if device not in here:
+            raise unknown("device", device, here)
         if device == "auto":
             result.append(_best_device(info, settings, registry))
-        elif device in info.devices:
+        elif kind in info.devices:
             result.append(device)
     return list(dict.fromkeys(result))
 
@@ -103,11 +111,15 @@ def _best_device(info: BackendInfo, settings: Settings, registry: Registry) -> s
         return "cpu"  # its result will say what is wrong
 
 
-def _with_baseline(settings: Settings, names: list[str]) -> Settings:
-    baseline = settings.baseline or ("torch" if "torch" in names else names[0])
-    if baseline not in names:
-        raise unknown("baseline", baseline, names)
-    return msgspec.structs.replace(settings, baseline=baseline)
+def _with_baseline(settings: Settings, contenders: list[Contender]) -> Settings:
+    chosen = settings.baseline
+    if not chosen:
+        baseline = named(contenders, "torch") or contenders[0]
+    elif found := named(contenders, chosen):
+        baseline = found
+    else:
+        raise unknown("baseline", chosen, (one.label for one in contenders))
+    return msgspec.structs.replace(settings, baseline=baseline.label)
 
 
 def _check_task(settings: Settings, registry: Registry) -> None:

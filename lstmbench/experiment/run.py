@@ -15,7 +15,7 @@ from lstmbench.experiment.progress import Progress, Report, silent
 from lstmbench.interface.workloads import WORKLOADS
 from lstmbench.parity.activations import Level
 from lstmbench.plugins.registry import Registry
-from lstmbench.protocol.contender import Contender
+from lstmbench.protocol.contender import Contender, named
 from lstmbench.protocol.messages import Evaluated, Prepare, Survey, Train
 from lstmbench.protocol.observations import (
     Ceiling,
@@ -157,8 +157,8 @@ class Runner:
 
     def _pairs(self) -> list[tuple[Contender, Contender]]:
         """Return the baseline with each other contender."""
-        named = [one for one in self.contenders if one.backend == self.settings.baseline]
-        return [(named[0], one) for one in self.contenders if named and one != named[0]]
+        baseline = named(self.contenders, self.settings.baseline)
+        return [(baseline, one) for one in self.contenders if baseline and one != baseline]
 
     def training(self) -> None:
         """Train each backend on the task by itself, and compare it with the oracle's training."""

@@ -6,6 +6,8 @@ import signal
 import sys
 from pathlib import Path
 
+from lstmbench.host import gpu
+
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
@@ -27,10 +29,11 @@ BOUNDED_SPIN = {
 UNBOUNDED_SPIN = ("OMP_WAIT_POLICY", "GOMP_CPU_AFFINITY")
 
 
-def worker_environment(threads: int, cache: Path) -> dict[str, str]:
+def worker_environment(threads: int, cache: Path, device: str = "") -> dict[str, str]:
     """Return the environment variables of a worker, set before any library is loaded.
 
-    `cache` is where compiled code is kept between the workers of one run.
+    `cache` is where compiled code is kept between the workers of one run. With a `device`, such as
+    "cuda:1", that one is all it sees of the GPUs, and as the first; with "cpu", none.
     """
     result = {k: v for k, v in os.environ.items() if k not in UNBOUNDED_SPIN}
     result.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))
@@ -38,7 +41,9 @@ def worker_environment(threads: int, cache: Path) -> dict[str, str]:
     result["NUMBA_CACHE_DIR"] = str(cache)
     result["JAX_COMPILATION_CACHE_DIR"] = str(cache)
     result["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+    result["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"  # several workers share a GPU
     result["PYTHONUNBUFFERED"] = "1"
+    result.update(gpu.variables(device) if device else {})
     return result
 
 

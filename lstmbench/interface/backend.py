@@ -7,11 +7,11 @@ H = hidden size. NumPy is not loaded until a method of it is needed: `lstmbench 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from lstmbench.interface.model import OptimiserSpec, Precision
+from lstmbench.interface.model import OptimiserSpec, Precision, Products
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,6 +20,9 @@ INTERFACE = 1
 """The version of what plugins see; it grows when one written for it could not run on an older."""
 
 CAPABILITIES = ("forward", "loss_and_gradients", "train_step", "generate")
+
+ElementaryWork: TypeAlias = Literal["product", "copy", "nothing"]
+"""What the rates of a device are measured by."""
 
 Parameters: TypeAlias = Mapping[str, "np.ndarray"]
 """Canonical parameters by name; see `lstmbench.interface.parameters` for their formulas."""
@@ -34,9 +37,9 @@ class BackendInfo:
 
     `factory` is "package.module:Class", resolved in the worker. `requires` are import names and
     `extra` is the extra of the plugin's own distribution that installs them. `devices` are the
-    kinds of device that it can use where they exist, `dtypes` what it computes in. `interface` is
-    the INTERFACE that it was written for; where that is newer than the one installed, its plugin is
-    listed as broken.
+    kinds of device that it can use where they exist, `dtypes` what it computes in: "float32",
+    "float64", "bfloat16". `interface` is the INTERFACE that it was written for; where that is newer
+    than the one installed, its plugin is listed as broken.
     """
 
     name: str
@@ -53,14 +56,17 @@ class BackendInfo:
 class Options:
     """How a backend is to compute: given to its constructor, which must respect every field.
 
-    `clip_norm` bounds the global L2 norm of all gradients. Adam follows Kingma and Ba,
-    https://arxiv.org/abs/1412.6980, algorithm 1, with `epsilon` added outside the root.
+    `dtype` is that of all arrays at the interface, "float32" or "float64". `products` says what the
+    factors of matrix products are rounded to: "bfloat16", which must be; "tf32", which may be; or
+    nothing. They are summed in `dtype`. `clip_norm` bounds the global L2 norm of all gradients.
+    Adam follows Kingma and Ba, https://arxiv.org/abs/1412.6980, algorithm 1, with `epsilon` added
+    outside the root.
     """
 
     device: str = "cpu"
     dtype: str = "float32"
     threads: int = 1
-    tf32: bool = False
+    products: Products = ""
     learning_rate: float = 1e-3
     clip_norm: float = 5.0
     beta1: float = 0.9
@@ -77,7 +83,12 @@ class Options:
     @property
     def precision(self) -> Precision:
         """The arithmetic that is asked for, as one value."""
-        return Precision(self.dtype, self.tf32)
+        return Precision(self.dtype, self.products)
+
+    @property
+    def tf32(self) -> bool:
+        """Whether the factors of products may be rounded to TF32."""
+        return self.products == "tf32"
 
 
 class Backend(ABC):
@@ -150,6 +161,24 @@ class Backend(ABC):
         import numpy as np
 
         return np.asarray(array)
+
+    def elementary(self, work: ElementaryWork, size: int) -> Callable[[], Any] | None:
+        """Return a function that starts one piece of elementary work on the device, or None.
+
+        It does not wait for it, and `synchronize` does. From the times of many calls comes the
+        roofline of devices other than the CPU, and of precisions that NumPy does not have.
+        "product": one product of two matrices (size, size), their factors rounded as the options
+        say; "copy": a copy of `size` bytes; "nothing": the smallest operation of the library that
+        does something.
+        """
+        return None
+
+    def device_bytes(self) -> int | None:
+        """Return the most bytes that arrays have taken on the device, if the library counts them.
+
+        Where it is a CPU, it need not.
+        """
+        return None
 
     def synchronize(self) -> None:  # noqa: B027  # nothing to wait for unless overridden
         """Return when all device work has been done."""

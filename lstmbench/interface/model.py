@@ -3,10 +3,20 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 VOCABULARY = 10
 """Number of symbols V: the digits."""
+
+
+PrecisionName = Literal["float32", "float64", "tf32", "bfloat16"]
+"""The precisions that can be asked for."""
+
+Products = Literal["", "tf32", "bfloat16"]
+"""What the factors of matrix products are rounded to; empty where they are not."""
+
+PRECISION_BITS = {"float64": 52, "float32": 23, "tf32": 10, "bfloat16": 7}
+"""Bits of the mantissa that are stored; the first one, which is always 1, is not."""
 
 
 class Shaped(Protocol):
@@ -81,22 +91,44 @@ class OptimiserSpec:
 
 @dataclass(frozen=True)
 class Precision:
-    """The arithmetic that is asked for: a dtype, and whether its products may be rounded to TF32.
+    """The arithmetic that is asked for: a dtype, and what the factors of products are rounded to.
 
-    TF32 keeps 10 bits of a factor's mantissa, and is an option of float32 alone.
+    Parameters, logits, states, gradients and losses are of the `dtype`, and products are summed in
+    it. If `products` is not empty, their factors are of that shorter kind: bfloat16 must be used,
+    TF32 may be. Gates and states inside may be of either.
     """
 
     dtype: str
-    tf32: bool = False
+    products: Products = ""
+
+    @classmethod
+    def named(cls, name: PrecisionName) -> "Precision":
+        """Return the precision of a name, such as "bfloat16"."""
+        if name == "float32" or name == "float64":
+            return cls(name)
+        return cls("float32", name)
+
+    @property
+    def name(self) -> str:
+        """The name, by which it is asked for."""
+        return self.products or self.dtype
 
     @property
     def eps(self) -> float:
-        """The distance from 1 to the next number in this arithmetic."""
-        if self.dtype == "float64":
-            return 2.0**-52
-        return 2.0**-10 if self.tf32 else 2.0**-23
+        """The distance from 1 to the next number, of what products are made of."""
+        return 2.0 ** -PRECISION_BITS[self.name]
+
+    @property
+    def stored_eps(self) -> float:
+        """The distance from 1 to the next number, of what is stored and summed in."""
+        return 2.0 ** -PRECISION_BITS[self.dtype]
 
     @property
     def itemsize(self) -> int:
         """Bytes of a stored number."""
         return 8 if self.dtype == "float64" else 4
+
+    @property
+    def factor_itemsize(self) -> int:
+        """Bytes of a factor of a product, at least."""
+        return 2 if self.products == "bfloat16" else self.itemsize

@@ -12,7 +12,7 @@ Counted is what no implementation can leave out:
 
 from typing import NamedTuple
 
-from lstmbench.interface.model import BatchShape, ModelSpec
+from lstmbench.interface.model import BatchShape, ModelSpec, Precision
 
 ADAM_PASSES = 6
 """How often a training step goes through the weights' bytes: weights and two moments, each read
@@ -26,25 +26,25 @@ class Work(NamedTuple):
     bytes: float
 
 
-def forward(model: ModelSpec, shape: BatchShape, itemsize: int) -> Work:
+def forward(model: ModelSpec, shape: BatchShape, precision: Precision) -> Work:
     """Return the work of a forward pass over a batch, from a zero state."""
     first_step = _recurrent(model) * shape.batch
-    return Work(_token(model) * shape.tokens - first_step, model.size * itemsize)
+    return Work(_token(model) * shape.tokens - first_step, model.size * precision.factor_itemsize)
 
 
-def gradients(model: ModelSpec, shape: BatchShape, itemsize: int) -> Work:
+def gradients(model: ModelSpec, shape: BatchShape, precision: Precision) -> Work:
     """Return the work of loss and gradients of a batch."""
-    once = forward(model, shape, itemsize)
-    return Work(3 * once.operations, 2 * once.bytes)
+    once = forward(model, shape, precision)
+    return Work(3 * once.operations, once.bytes + model.size * precision.itemsize)
 
 
-def training_step(model: ModelSpec, shape: BatchShape, itemsize: int) -> Work:
+def training_step(model: ModelSpec, shape: BatchShape, precision: Precision) -> Work:
     """Return the work of loss, gradients and an Adam step on a batch."""
-    once = forward(model, shape, itemsize)
-    return Work(3 * once.operations, ADAM_PASSES * once.bytes)
+    once = forward(model, shape, precision)
+    return Work(3 * once.operations, ADAM_PASSES * model.size * precision.itemsize)
 
 
-def generated_digit(model: ModelSpec, itemsize: int, prompt: int, digits: int) -> Work:
+def generated_digit(model: ModelSpec, precision: Precision, prompt: int, digits: int) -> Work:
     """Return the work of one of `digits` digits of one sequence, after a prompt.
 
     The prompt's own share is its products but those onto logits. Its weights count once, with the
@@ -54,7 +54,7 @@ def generated_digit(model: ModelSpec, itemsize: int, prompt: int, digits: int) -
     unread = 4 * model.hidden * (model.vocabulary - 1)
     onto_logits = 2.0 * model.hidden * model.vocabulary
     before = (prompt - 1) * (_token(model) - onto_logits) - _recurrent(model)
-    return Work(_token(model) + before / digits, (model.size - unread) * itemsize)
+    return Work(_token(model) + before / digits, (model.size - unread) * precision.factor_itemsize)
 
 
 def _recurrent(model: ModelSpec) -> float:

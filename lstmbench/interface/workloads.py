@@ -13,7 +13,7 @@ import numpy as np
 
 from lstmbench.interface import operations
 from lstmbench.interface.backend import Backend, Parameters
-from lstmbench.interface.model import VOCABULARY, BatchShape, ModelSpec
+from lstmbench.interface.model import VOCABULARY, BatchShape, ModelSpec, Precision
 from lstmbench.interface.operations import Work
 from lstmbench.interface.parameters import draw_varied
 
@@ -78,7 +78,7 @@ class Workload(ABC):
         return names
 
     @abstractmethod
-    def least_work(self, model: ModelSpec, shape: BatchShape, itemsize: int) -> Work:
+    def least_work(self, model: ModelSpec, shape: BatchShape, precision: Precision) -> Work:
         """Return the least operations and bytes of one unit; zeros where there is no bound."""
 
     @final
@@ -105,7 +105,7 @@ class Stage(Workload):
     def fetched(self, names: Sequence[str], pick: int) -> Sequence[str]:
         return ()
 
-    def least_work(self, model: ModelSpec, shape: BatchShape, itemsize: int) -> Work:
+    def least_work(self, model: ModelSpec, shape: BatchShape, precision: Precision) -> Work:
         return Work(0, 0)
 
 
@@ -119,8 +119,8 @@ class Forward(Workload):
     def call(self, backend: Backend, staged: Any) -> dict[str, Any]:
         return {"logits": backend.forward(staged[0])[0]}
 
-    def least_work(self, model: ModelSpec, shape: BatchShape, itemsize: int) -> Work:
-        return operations.forward(model, shape, itemsize)
+    def least_work(self, model: ModelSpec, shape: BatchShape, precision: Precision) -> Work:
+        return operations.forward(model, shape, precision)
 
 
 class Gradients(Workload):
@@ -141,8 +141,8 @@ class Gradients(Workload):
         gradients = sorted(set(names) - {"loss"})
         return "loss", gradients[pick % len(gradients)]
 
-    def least_work(self, model: ModelSpec, shape: BatchShape, itemsize: int) -> Work:
-        return operations.gradients(model, shape, itemsize)
+    def least_work(self, model: ModelSpec, shape: BatchShape, precision: Precision) -> Work:
+        return operations.gradients(model, shape, precision)
 
 
 class Train(Workload):
@@ -155,8 +155,8 @@ class Train(Workload):
     def call(self, backend: Backend, staged: Any) -> dict[str, Any]:
         return {"loss": backend.train_step(*staged)}
 
-    def least_work(self, model: ModelSpec, shape: BatchShape, itemsize: int) -> Work:
-        return operations.training_step(model, shape, itemsize)
+    def least_work(self, model: ModelSpec, shape: BatchShape, precision: Precision) -> Work:
+        return operations.training_step(model, shape, precision)
 
 
 class Generate(Workload):
@@ -187,8 +187,8 @@ class Generate(Workload):
     def call(self, backend: Backend, staged: Any) -> dict[str, Any]:
         return {"digits": backend.generate(staged, GENERATED_DIGITS)}
 
-    def least_work(self, model: ModelSpec, shape: BatchShape, itemsize: int) -> Work:
-        return operations.generated_digit(model, itemsize, PROMPT_DIGITS, GENERATED_DIGITS)
+    def least_work(self, model: ModelSpec, shape: BatchShape, precision: Precision) -> Work:
+        return operations.generated_digit(model, precision, PROMPT_DIGITS, GENERATED_DIGITS)
 
 
 WORKLOADS: dict[str, Workload] = {

@@ -9,6 +9,9 @@ from typing import Literal
 
 import numpy as np
 
+from lstmbench.interface.model import Products
+from lstmbench.parity.rounding import rounded
+
 Level = Literal["accurate", "approximate"]
 """How good activations are: to one unit in the last place, eps times their value; or to that and
 half an eps besides, whatever their value, as fast approximations on GPUs are."""
@@ -24,6 +27,10 @@ class Activations:
     def tanh(self, z: np.ndarray) -> np.ndarray:
         """Return the hyperbolic tangent."""
         return np.asarray(np.tanh(z))
+
+    def kept(self, values: np.ndarray) -> np.ndarray:
+        """Return what is kept of a state's values until the next step."""
+        return values
 
     def exp(self, z: np.ndarray) -> np.ndarray:
         """Return the exponential."""
@@ -62,6 +69,22 @@ class Displaced(Activations):
     def _displace(self, values: np.ndarray, sign: int) -> np.ndarray:
         kind = values.dtype.type
         return np.asarray(values * kind(1 + sign * self.relative) + kind(sign * self.absolute))
+
+
+@dataclass(frozen=True)
+class Short(Activations):
+    """Exact activations of which only a shorter kind of number is kept, as of states."""
+
+    products: Products
+
+    def kept(self, values: np.ndarray) -> np.ndarray:
+        return rounded(values, self.products)
+
+    def sigmoid(self, z: np.ndarray) -> np.ndarray:
+        return self.kept(super().sigmoid(z))
+
+    def tanh(self, z: np.ndarray) -> np.ndarray:
+        return self.kept(super().tanh(z))
 
 
 SIGNS = ((1, 1), (1, 0), (0, 1), (1, -1))

@@ -17,9 +17,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from lstmbench import statistics
+from lstmbench.interface import Precision
 from lstmbench.parity.activations import Level
 from lstmbench.parity.comparing import TOO_SENSITIVE, WIDEST, Found, worst
-from lstmbench.parity.tolerances import HONEST_FACTOR, loss_of_step
+from lstmbench.parity.tolerances import honest_factor, loss_of_step
 from lstmbench.parity.values import Comparison
 from lstmbench.statistics import Estimate
 
@@ -47,7 +48,7 @@ class OracleLosses:
     accurate: np.ndarray
     approximate: np.ndarray | None
     exact: np.ndarray
-    eps: float
+    precision: Precision
     moved: tuple[np.ndarray, ...] = ()
 
     def expected(self) -> np.ndarray:
@@ -68,7 +69,11 @@ class OracleLosses:
         apart = np.max([abs(self._shared(one) - expected) for one in found], axis=0)
         furthest = np.maximum.accumulate(apart / np.maximum(1, abs(expected)))
         steps = np.arange(1, len(expected) + 1)
-        return np.asarray(HONEST_FACTOR * np.maximum(furthest, self.eps * np.sqrt(steps)))
+        factor = honest_factor(self.precision)
+        least = self.precision.stored_eps * np.sqrt(steps)
+        if self.precision.products:  # the oracle's runs round alike, and may both be right by luck
+            least = np.maximum(least, self.precision.eps / factor)
+        return np.asarray(factor * np.maximum(furthest, least))
 
     def comparable_steps(self, level: Level) -> int:
         """Return how many steps can be compared one by one."""

@@ -13,6 +13,7 @@ import numpy as np
 from lstmbench.host.memory import keep_freed_memory
 from lstmbench.interface import Backend, ModelSpec, Options, Parameters, State
 from lstmbench.parity.activations import Activations
+from lstmbench.parity.rounding import rounded
 from lstmbench.parity.values import Arrays
 
 
@@ -49,9 +50,9 @@ def cell(
     """
     z_i, z_f, z_g, z_o = np.split(z, 4, axis=1)
     i, f, g, o = a.sigmoid(z_i), a.sigmoid(z_f), a.tanh(z_g), a.sigmoid(z_o)
-    c = f * c_before + i * g
+    c = a.kept(f * c_before + i * g)
     tanh_c = a.tanh(c)
-    h = o * tanh_c
+    h = a.kept(o * tanh_c)
     return h, c, Step(x, h_before, c_before, i, f, g, o, tanh_c)
 
 
@@ -68,7 +69,11 @@ def cell_backward(d_h: np.ndarray, d_c: np.ndarray, s: Step) -> tuple[np.ndarray
 
 
 class Oracle(Backend):
-    """The model in plain NumPy, in the dtype that the options ask for."""
+    """The model in plain NumPy, in the precision that the options ask for.
+
+    `w` are the parameters as factors of products, rounded where the options ask for it; a factor
+    that is no parameter goes through `_factor`.
+    """
 
     def __init__(self, options: Options, activations: Activations | None = None) -> None:
         super().__init__(options)
@@ -78,8 +83,16 @@ class Oracle(Backend):
 
     def load(self, parameters: Parameters) -> None:
         self.p = {name: np.array(a, self.options.dtype) for name, a in parameters.items()}
+        self._round_weights()
         self.model = ModelSpec.of(self.p)
         self.adam = Adam(self.p, self.options)
+
+    def _factor(self, values: np.ndarray) -> np.ndarray:
+        """Return values as a factor of a product."""
+        return rounded(values, self.options.products)
+
+    def _round_weights(self) -> None:
+        self.w = {name: self._factor(array) for name, array in self.p.items()}
 
     def parameters(self) -> Arrays:
         return {name: array.copy() for name, array in self.p.items()}
@@ -107,14 +120,15 @@ class Oracle(Backend):
                     h[n], c[n], step = self._cell(n, x, h[n], c[n])
                     steps[n].append(step)
                     x = h[n]
-                logits.append(x @ self.p["linear.weight"].T + self.p["linear.bias"])
+                top = self._factor(x) @ self.w["linear.weight"].T
+                logits.append(top + self.p["linear.bias"])
         return np.stack(logits, axis=1), (np.stack(h), np.stack(c)), steps
 
     def _cell(
         self, n: int, x: np.ndarray, h: np.ndarray, c: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, Step]:
         """Return h and c of layer n, each (B, H), after one step, and the step itself."""
-        z = self._input_product(n, x) + h @ self.p[f"lstm.{n}.weight_hh"].T
+        z = self._input_product(n, x) + self._factor(h) @ self.w[f"lstm.{n}.weight_hh"].T
         return cell(z + self.p[f"lstm.{n}.bias"], x, h, c, self.activations)
 
     def _zero_state(self, batch: int) -> np.ndarray:
@@ -123,8 +137,8 @@ class Oracle(Backend):
 
     def _input_product(self, n: int, x: np.ndarray) -> np.ndarray:
         """Return x W_ih^T (B, 4H); of a one-hot digit, that is a column of W_ih."""
-        weight = self.p[f"lstm.{n}.weight_ih"]
-        return weight.T[x] if n == 0 else x @ weight.T
+        weight = self.w[f"lstm.{n}.weight_ih"]
+        return np.asarray(weight.T[x] if n == 0 else self._factor(x) @ weight.T)
 
     def loss_and_gradients(self, inputs: Any, targets: Any) -> tuple[np.ndarray, Arrays]:
         return self._loss_and_gradients(inputs, targets, free_running=False)
@@ -143,9 +157,11 @@ class Oracle(Backend):
         """Return gradients by parameter, from d loss / d logits (B, T, V) back through time."""
         gradients: Arrays = {}
         top_h = np.stack([s.o * s.tanh_c for s in steps[-1]], axis=1)
-        gradients["linear.weight"] = np.tensordot(d_logits, top_h, ((0, 1), (0, 1)))
         gradients["linear.bias"] = d_logits.sum((0, 1))
-        from_above = d_logits.transpose(1, 0, 2) @ self.p["linear.weight"]
+        d_logits = self._factor(d_logits)
+        by_token = d_logits, self._factor(top_h)
+        gradients["linear.weight"] = np.tensordot(*by_token, ((0, 1), (0, 1)))
+        from_above = d_logits.transpose(1, 0, 2) @ self.w["linear.weight"]
         for n in reversed(range(self.model.layers)):
             from_above = self._layer_backward(n, from_above, steps[n], gradients)
         return {name: gradients[name] for name in self.p}
@@ -158,25 +174,27 @@ class Oracle(Backend):
         `from_above` (T, B, H) is the part of d loss / d h of each step that comes from what reads
         h at that step: the layer above, or the linear layer.
         """
-        weight_ih, weight_hh = self.p[f"lstm.{n}.weight_ih"], self.p[f"lstm.{n}.weight_hh"]
+        weight_ih, weight_hh = self.w[f"lstm.{n}.weight_ih"], self.w[f"lstm.{n}.weight_hh"]
         from_next = d_c = np.zeros_like(steps[0].h_before)
         d_z: list[np.ndarray] = [np.empty(0)] * len(steps)
         for t in reversed(range(len(steps))):
             d_z[t], d_c = cell_backward(from_above[t] + from_next, d_c, steps[t])
-            from_next = d_z[t] @ weight_hh
+            from_next = self._factor(d_z[t]) @ weight_hh
         # Each weight gradient is a sum over steps of d_z^T x: one product over T and B together.
         every_d_z, h_before = np.concatenate(d_z), np.concatenate([s.h_before for s in steps])
         x = np.concatenate([s.x for s in steps])
         if n == 0:
             x = np.eye(self.model.vocabulary, dtype=self.options.dtype)[x]
-        gradients[f"lstm.{n}.weight_ih"] = every_d_z.T @ x
-        gradients[f"lstm.{n}.weight_hh"] = every_d_z.T @ h_before
         gradients[f"lstm.{n}.bias"] = every_d_z.sum(0)
-        return (every_d_z @ weight_ih).reshape(len(steps), len(d_c), -1)
+        every_d_z = self._factor(every_d_z)
+        gradients[f"lstm.{n}.weight_ih"] = every_d_z.T @ self._factor(x)
+        gradients[f"lstm.{n}.weight_hh"] = every_d_z.T @ self._factor(h_before)
+        return np.asarray(every_d_z @ weight_ih).reshape(len(steps), len(d_c), -1)
 
     def train_step(self, inputs: Any, targets: Any, free_running: bool = False) -> np.ndarray:
         loss, gradients = self._loss_and_gradients(inputs, targets, free_running)
         self.adam.step(self.p, gradients)
+        self._round_weights()
         return loss
 
     def generate(self, prompts: Any, steps: int) -> np.ndarray:

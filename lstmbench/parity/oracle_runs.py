@@ -24,7 +24,7 @@ class OracleRuns:
     """
 
     def __init__(self, oracle: type[Oracle], options: Options, case: Case) -> None:
-        self.case, self.options, self.eps = case, options, options.precision.eps
+        self.case, self.options, self.precision = case, options, options.precision
         self.variants = Variants(oracle, options)
         self.exact = self._climb(self.variants.exact)
 
@@ -53,7 +53,7 @@ class OracleRuns:
             return (look(self._climb(variant)) for variant in variants)
 
         return at_both_levels(
-            exact, seen(v.undisplaced + accurate), seen(approximate), self.eps, terms, by_call
+            exact, seen(v.undisplaced + accurate), seen(approximate), self.precision, terms, by_call
         )
 
     @cached_property

@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 
 from lstmbench.interface import Backend, Options, Parameters
-from lstmbench.parity.activations import Activations, Level, displacements
+from lstmbench.parity.activations import Activations, Level, Short, displacements
 from lstmbench.parity.mirrored import Mirrored
 from lstmbench.parity.oracle import Oracle
 from lstmbench.parity.tolerances import perturbed
@@ -43,9 +43,10 @@ class Variant:
 class Variants:
     """The oracle in float64, and the variants of it that tolerances are made from.
 
-    `options` are those of the contenders. `own` is the oracle in their dtype. `undisplaced` are the
-    one that sums in another order, in that dtype too, and the float64 oracle with parameters moved
-    by one unit in the last place, in PERTURBATIONS random ways. `accurate` are the float64 oracle
+    `options` are those of the contenders. `own` is the oracle in their precision. `undisplaced` are
+    the one that sums in another order, in that precision too, and the float64 oracle with
+    parameters moved by one unit in the last place, in PERTURBATIONS random ways; with products of
+    bfloat16 one more, which keeps gates and states in it too. `accurate` are the float64 oracle
     with activations displaced as far as accurate ones may err, `approximate` as far as approximate
     ones may.
     For long runs, where each variant costs time, `accurate_run` and `approximate_run` do at once
@@ -54,16 +55,16 @@ class Variants:
     """
 
     def __init__(self, oracle: type[Oracle], options: Options) -> None:
-        self.oracle, self.eps = oracle, options.precision.eps
+        self.oracle, self.precision = oracle, options.precision
         self.own_options = replace(options, device="cpu")
-        self.exact_options = replace(self.own_options, dtype="float64", tf32=False)
+        self.exact_options = replace(self.own_options, dtype="float64", products="")
         self.exact = Variant(oracle, self.exact_options, widened)
         self.own = Variant(oracle, self.own_options, unchanged)
         self.mirrored = self._mirrored()
         self.perturbed = [
             self._perturbed(seed, self.exact_options) for seed in range(PERTURBATIONS)
         ]
-        self.undisplaced = [self.mirrored, *self.perturbed]
+        self.undisplaced = [self.mirrored, *self.perturbed, *self._kept_short()]
         self.accurate = self._displaced("accurate")
         self.approximate = self._displaced("approximate")
         self.accurate_run = self._at_once("accurate")
@@ -78,7 +79,7 @@ class Variants:
 
     def _perturbed(self, seed: int, options: Options) -> Variant:
         def change(parameters: Parameters) -> Arrays:
-            moved = perturbed(widened(parameters), self.eps, seed)
+            moved = perturbed(widened(parameters), self.precision.eps, seed)
             return {name: array.astype(options.dtype) for name, array in moved.items()}
 
         return Variant(self.oracle, options, change)
@@ -86,13 +87,15 @@ class Variants:
     def _displaced(self, level: Level) -> list[Variant]:
         return [
             Variant(partial(self.oracle, activations=one), self.exact_options, widened)
-            for one in displacements(level, self._unit)
+            for one in displacements(level, self.precision.stored_eps)
         ]
 
     def _at_once(self, level: Level) -> Variant:
-        return self._mirrored(displacements(level, self._unit)[0])
+        return self._mirrored(displacements(level, self.precision.stored_eps)[0])
 
-    @property
-    def _unit(self) -> float:
-        """The eps of the dtype: TF32 has a larger one, but in its products alone."""
-        return float(np.finfo(self.own_options.dtype).eps)
+    def _kept_short(self) -> list[Variant]:
+        """Return the oracle that keeps gates and states as short as factors, where one may."""
+        if self.precision.products != "bfloat16":
+            return []
+        make = partial(self.oracle, activations=Short("bfloat16"))
+        return [Variant(make, self.own_options, unchanged)]

@@ -1,5 +1,7 @@
 """A contender: what a line of the answer is about."""
 
+from collections.abc import Sequence
+
 from msgspec import Struct
 
 
@@ -8,6 +10,7 @@ class Contender(Struct, frozen=True, kw_only=True):
 
     backend: str
     device: str = "cpu"
+    """A kind of device, or one of several by its number: "cpu", "cuda", "cuda:1"."""
     replica: int = 0
     """Tells apart contenders that are otherwise the same, as in an A/A run; else 0."""
     injected_slowdown: bool = False
@@ -19,3 +22,17 @@ class Contender(Struct, frozen=True, kw_only=True):
         name = self.backend if self.device == "cpu" else f"{self.backend}:{self.device}"
         replica = f"#{self.replica}" if self.replica else ""
         return name + replica + (" slowed" if self.injected_slowdown else "")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What it may be called, the most exact first: by its label, or by its backend alone."""
+        return self.label, f"{self.backend}:{self.device}", self.backend
+
+
+def named(contenders: Sequence[Contender], name: str) -> Contender | None:
+    """Return the contender of that label, else the first of that backend; None without any."""
+    for which in range(3):
+        for one in contenders:
+            if one.names[which] == name:
+                return one
+    return None

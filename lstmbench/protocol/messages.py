@@ -51,7 +51,13 @@ class Survey(Struct, frozen=True, kw_only=True, tag=True):
 
 
 class Probe(Struct, frozen=True, kw_only=True, tag=True):
-    """Measure the machine's own rates. Reply: MachinePeaks."""
+    """Measure the CPU's rates with NumPy. Reply: MachinePeaks."""
+
+    launch: int
+
+
+class ProbeLibrary(Struct, frozen=True, kw_only=True, tag=True):
+    """Measure the rates that the backend's own library reaches. Reply: MachinePeaks."""
 
     launch: int
 
@@ -125,6 +131,7 @@ Request = (
     | ExpectCase
     | Survey
     | Probe
+    | ProbeLibrary
     | Prepare
     | Measure
     | Show

@@ -7,6 +7,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from lstmbench.host.gpu import GpuState
 from lstmbench.parity import Comparison
 from lstmbench.parity.known_failures import TrainingPart
 from lstmbench.protocol.contender import Contender
@@ -55,13 +56,35 @@ class RungResult(Struct, frozen=True, kw_only=True, tag=True):
 
 
 class MachinePeaks(Struct, frozen=True, kw_only=True, tag=True):
-    """The best rates that this machine reached on its own, at the run's threads and dtype."""
+    """The best rates that a library reached, at the run's threads and precision; None: not known.
+
+    NumPy measures those of the CPU, and contenders' own libraries those of the devices and
+    precisions that it has not.
+    """
 
     launch: int
-    matrix_flops_per_second: float
+    contender: Contender | None = None
+    """Whose library it was, on its device; None: NumPy, on the CPU."""
+    matrix_flops_per_second: float | None
     """Operations a second of large matrix products."""
-    memory_bytes_per_second: float
-    """Bytes a second of copying or reading as many bytes as the weights take."""
+    memory_bytes_per_second: float | None
+    """Bytes a second of copying or reading as many bytes as the weights take, or more."""
+    dispatch_seconds: float | None = None
+    """From one small operation to the next, of many that are started without waiting."""
+
+    @property
+    def device(self) -> str:
+        """What was measured."""
+        return self.contender.device if self.contender else "cpu"
+
+
+class DeviceMemory(Struct, frozen=True, kw_only=True):
+    """The memory that a worker has held on its device."""
+
+    peak_bytes: int
+    told_by: Literal["library", "driver"]
+    """The library tells of the most that its arrays took; the driver, of what the whole process
+    takes at the moment."""
 
 
 class Startup(Struct, frozen=True, kw_only=True, tag=True):
@@ -83,6 +106,8 @@ class Startup(Struct, frozen=True, kw_only=True, tag=True):
     """The most memory that the process has held."""
     imported_bytes: int
     """The most memory that it had held once the library was imported."""
+    device_memory: DeviceMemory | None = None
+    """Where it computes on another device than the CPU."""
 
 
 class Block(Struct, frozen=True, kw_only=True, tag=True):
@@ -145,6 +170,8 @@ class Disturbance(Struct, frozen=True, kw_only=True, tag=True):
     """Processor time that the hypervisor gave to other machines."""
     gpu_processes: int | None = None
     """How many processes used a GPU before the launch."""
+    gpus: list[GpuState] = []
+    """How the GPUs did that were used."""
 
 
 class Stopped(Struct, frozen=True, kw_only=True, tag=True):
@@ -209,6 +236,7 @@ class Trained(Struct, frozen=True, kw_only=True, tag=True):
     metrics: dict[str, float | None]
     peak_bytes: int
     imported_bytes: int
+    device_memory: DeviceMemory | None = None
 
 
 class Failure(Struct, frozen=True, kw_only=True, tag=True):

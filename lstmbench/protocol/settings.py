@@ -8,8 +8,10 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct
 
+from lstmbench.host import gpu
 from lstmbench.interface import BatchShape, ModelSpec, Options, Precision
 from lstmbench.interface.errors import UsageError, unknown
+from lstmbench.interface.model import PrecisionName
 
 Fraction = Annotated[float, Meta(ge=0, le=1)]
 
@@ -24,12 +26,18 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     task: Annotated[str, Meta(description="Task to train on.")] = "digits"
     device: Annotated[
         tuple[str, ...],
-        Meta(min_length=1, description="Devices; auto takes each backend's best."),
+        Meta(
+            min_length=1,
+            description="Devices: cpu, cuda, cuda:1, …; auto takes each backend's best.",
+        ),
     ] = ("auto",)
     dtype: Annotated[
-        Literal["float32", "float64"], Meta(description="Precision of all arithmetic.")
+        PrecisionName,
+        Meta(
+            description="Precision: with tf32 and bfloat16, of the factors of float32 products; "
+            "tf32 may be used where there is such, bfloat16 must be."
+        ),
     ] = "float32"
-    tf32: Annotated[bool, Meta(description="Allow TF32 inside float32 products on CUDA.")] = False
     threads: Annotated[
         int, Meta(ge=0, le=4096, description="Threads of each worker; 0: one a core.")
     ] = 0
@@ -51,7 +59,10 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     seed: Annotated[int, Meta(ge=0, le=2**53, description="Seed of data and parameters.")] = 0
     baseline: Annotated[
         str,
-        Meta(description="Backend that ratios refer to; empty: torch, else the first."),
+        Meta(
+            description="Contender that ratios refer to, such as torch or torch:cuda; empty: "
+            "torch, else the first."
+        ),
     ] = ""
     launches: Annotated[
         int,
@@ -99,15 +110,16 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     @property
     def arithmetic(self) -> Precision:
         """The precision of the arithmetic; `precision` is that of the measurement."""
-        return Precision(self.dtype, self.tf32)
+        return Precision.named(self.dtype)
 
     def options(self, device: str, threads: int) -> Options:
-        """Return how a backend on `device` is to compute."""
+        """Return how a backend on `device` is to compute; it sees one of its kind, the first."""
+        precision = self.arithmetic
         return Options(
-            device=device,
-            dtype=self.dtype,
+            device=gpu.kind(device),
+            dtype=precision.dtype,
             threads=threads,
-            tf32=self.tf32,
+            products=precision.products,
             learning_rate=self.learning_rate,
             clip_norm=self.clip,
         )
@@ -122,7 +134,9 @@ def from_mapping(values: dict[str, Any], source: str) -> Settings:
 
     Raises UsageError with `source`, the name and the value if one is unknown or wrong.
     """
-    values = {name.replace("-", "_"): value for name, value in values.items()}
+    values = _without_tf32(
+        {name.replace("-", "_"): value for name, value in values.items()}, source
+    )
     for name in ("backend", "device"):
         if isinstance(values.get(name), str):
             values[name] = [part.strip() for part in values[name].split(",") if part.strip()]
@@ -136,6 +150,17 @@ def from_mapping(values: dict[str, Any], source: str) -> Settings:
             reason = str(error).split(" - at ")[0]
             raise UsageError(f"{source}: {name} = {value!r}: {reason}{_choices(name)}") from None
     return msgspec.convert(values, Settings)
+
+
+def _without_tf32(values: dict[str, Any], source: str) -> dict[str, Any]:
+    """Return the values with `tf32 = true`, another spelling, as `dtype = "tf32"`."""
+    values = dict(values)
+    tf32, dtype = values.pop("tf32", False), values.get("dtype")
+    if not isinstance(tf32, bool):
+        raise UsageError(f"{source}: tf32 = {tf32!r}: expected `bool`")
+    if tf32 and dtype not in (None, "float32", "tf32"):
+        raise UsageError(f"{source}: tf32 is a kind of float32; dtype is {dtype!r}")
+    return {**values, "dtype": "tf32"} if tf32 else values
 
 
 def _choices(name: str) -> str:

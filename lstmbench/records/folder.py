@@ -16,9 +16,9 @@ from lstmbench.interface.workloads import WORKLOADS
 from lstmbench.protocol.contender import Contender
 from lstmbench.protocol.observations import Block, Record
 from lstmbench.protocol.settings import Settings
-from lstmbench.records.schema1 import upgrade_header, upgrade_record
+from lstmbench.records.upgrade import upgrade_header, upgrade_record
 
-SCHEMA = 2
+SCHEMA = 3
 """The version of what is written; older ones are turned into it as they are read."""
 RUN, RECORDS = "run.json", "records.jsonl"
 
@@ -123,7 +123,7 @@ def read(folder: Path) -> Run:
         data = path.read_bytes()
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from None
-    decode = _decode if schema == SCHEMA else _decode_schema1
+    decode = _decode_schema1 if schema == 1 else _decode
     *lines, rest = data.split(b"\n")
     records = [_record(decode, line, path, number) for number, line in enumerate(lines, start=1)]
     return Run(header, records, truncated=bool(rest), folder=folder)
@@ -148,7 +148,7 @@ def _record(decode: Callable[[bytes], Record], line: bytes, path: Path, number: 
 
 
 def _read_header(folder: Path) -> tuple[Header, int]:
-    """Return the header, as of schema 2, and the schema that the folder is written in."""
+    """Return the header, as of the present schema, and the schema that the folder is written in."""
     path = folder / RUN
     try:
         header = json.loads(path.read_bytes())
@@ -158,7 +158,7 @@ def _read_header(folder: Path) -> tuple[Header, int]:
                 f"{path} has schema {schema}, from a newer lstmbench (this one reads up to "
                 f"{SCHEMA}); pip install --upgrade lstmbench"
             )
-        if schema == 1:
+        if schema in range(1, SCHEMA):
             header = upgrade_header(header)
         return msgspec.convert(header, Header), schema
     except OSError as error:

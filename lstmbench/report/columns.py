@@ -213,6 +213,17 @@ def _failure(one: ContenderResult, run: RunResult) -> Value:
     return f"{one.failure.kind}: {one.failure.message}" if one.failure else None
 
 
+def _device_bytes(one: ContenderResult, run: RunResult) -> Value:
+    return one.device_memory.peak_bytes if one.device_memory else None
+
+
+def _device_memory_cell(one: ContenderResult, run: RunResult) -> str:
+    if one.device_memory is None:
+        return NOTHING
+    mark = "≥ " if one.device_memory.told_by == "driver" else ""
+    return f"{mark}{one.device_memory.peak_bytes / 2**20:.0f}"
+
+
 def _is_part(workload: Workload) -> bool:
     """Return whether a workload's time belongs beside the parts of a training step."""
     return workload is not MAIN and not workload.timed_apart
@@ -257,6 +268,8 @@ REPAID = Column(
     "start repaid after, steps",
     cell=_repaid_cell,
 )
+COMPUTED_IN = Column("computed_in", lambda one, run: one.computed_in(run.settings), "computed in")
+DISPATCH = Column("dispatch_seconds", _of("dispatch_seconds"))
 PRECISION = Column(
     "forward_error", _of("forward_error"), "effective precision", cell=_precision_cell
 )
@@ -265,6 +278,7 @@ MEMORY = (
     Column(
         "peak_bytes_above_import", _of("peak_bytes_above_import"), "above import", 2**-20, ".0f"
     ),
+    Column("device_peak_bytes", _device_bytes, "on GPU, MiB", cell=_device_memory_cell),
 )
 LOSSES = (
     Column("train_loss_nats", _of("train_loss"), "train loss, nats", form=".3f"),
@@ -320,6 +334,7 @@ TABLES: dict[str, tuple[Column, ...]] = {
         *(TIMES[name] for name, workload in WORKLOADS.items() if _is_part(workload)),
         *PARTS_OF_STEP,
         REPAID,
+        COMPUTED_IN,
         PRECISION,
     ),
     "Learning": (NAME, *LOSSES, *ACCURACY, *TRAINING),
@@ -335,7 +350,9 @@ EVERYTHING: tuple[Column, ...] = (
     *LATENCY,
     *STARTUP,
     REPAID,
+    COMPUTED_IN,
     PRECISION,
+    DISPATCH,
     *MEMORY,
     *LOSSES,
     *ACCURACY,

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from lstmbench.analysis import roofline
 from lstmbench.analysis.analyse import TARGET_ACCURACY
 from lstmbench.analysis.results import RunResult
+from lstmbench.host.gpu import GpuState
 from lstmbench.interface.workloads import GENERATED_DIGITS, PROMPT_DIGITS
+from lstmbench.parity.tolerances import honest_factor
 from lstmbench.report.columns import PRECISION, TABLES, Column
 
 PUBLISHED_LOSS = 0.28
@@ -62,7 +64,7 @@ def _facts(run: RunResult) -> list[tuple[str, str]]:
         (
             "model",
             f"{s.layers} LSTM layers of {s.hidden}, batch {s.batch}, {s.seq_len} time steps, "
-            f"{s.dtype}, TF32 {'allowed' if s.tf32 else 'off'}, {s.threads} threads a worker",
+            f"{s.dtype}, {s.threads} threads a worker",
         ),
         (
             "training",
@@ -77,22 +79,49 @@ def _facts(run: RunResult) -> list[tuple[str, str]]:
             f"{_measured(run)}",
         ),
     ]
-    if run.peaks:
-        m = run.peaks
-        facts.append(
-            (
-                "machine peaks",
-                f"{m.matrix_flops_per_second / 1e9:.0f} GFLOP/s of {s.dtype} matrix products, "
-                f"{m.memory_bytes_per_second / 1e9:.0f} GB/s of copying or reading as many "
-                "bytes as the weights take",
-            )
-        )
+    facts += [(f"peaks, {device}", _peaks(run, device)) for device in run.peaks]
+    facts += [(f"GPU, {one.device}", _gpu_state(one)) for one in run.gpus]
     if load:
         governor = env.get("frequency_governor") or "not told"
         facts.append(("load at start", f"{load[0]:.2f} processes; frequency governor {governor}"))
     if env.get("git_commit"):
         facts.append(("commit", env["git_commit"]))
     return facts
+
+
+def _peaks(run: RunResult, device: str) -> str:
+    """Return the best rates of a device, and what its libraries need to start an operation."""
+    peaks, precision = run.peaks[device], run.settings.arithmetic
+    kind = precision.dtype if device == "cpu" and precision.products == "tf32" else precision.name
+    rate, width = peaks.matrix_flops_per_second, peaks.memory_bytes_per_second
+    arithmetic = f"{rate / 1e9:,.0f} GFLOP/s" if rate else "rate not known"
+    what = (
+        "copying or reading as many bytes as the weights take"
+        if device == "cpu"
+        else "copying on the device"
+    )
+    parts = [f"{arithmetic} of {kind} matrix products"]
+    parts += [f"{width / 1e9:,.0f} GB/s of {what}"] if width else []
+    starts = [
+        f"{one.dispatch_seconds * 1e6:.3g} µs ({one.contender.label})"
+        for one in run.contenders
+        if one.dispatch_seconds is not None and one.contender.device == device
+    ]
+    parts += [f"from one smallest operation to the next {', '.join(starts)}"] if starts else []
+    return ", ".join(parts)
+
+
+def _gpu_state(one: GpuState) -> str:
+    """Return how a GPU did while it was timed, at its worst."""
+    parts = []
+    if one.sm_clock_mhz is not None:
+        parts.append(f"clock at least {one.sm_clock_mhz} MHz")
+    if one.temperature_celsius is not None:
+        parts.append(f"at most {one.temperature_celsius} °C")
+    if one.power_limit_watts is not None:
+        parts.append(f"power limit {one.power_limit_watts:.0f} W")
+    throttles = f"held down by {', '.join(one.throttles)}" if one.throttles else "not throttled"
+    return ", ".join([*parts, throttles]) if parts else "the driver does not tell"
 
 
 def _stopped(run: RunResult) -> str:
@@ -145,6 +174,8 @@ def _problems(run: RunResult) -> list[str]:
             "is done there is outside the clock"
             for name in one.slow_staging
         ]
+        if run.settings.dtype == "tf32" and one.computed_in(run.settings) == "float32":
+            result.append(f"{label}: has no TF32 here; it computed in float32")
         if one.verdict.status == "not claimed":
             result.append(f"{label}: offers nothing that could be compared")
     result += [f"{name}: left out: {why}" for name, why in run.header.skipped.items()]
@@ -167,6 +198,11 @@ def _disturbances(run: RunResult) -> list[str]:
     ]
     if run.gpu_processes:
         result.append(f"disturbed: {run.gpu_processes} other processes used a GPU before a launch")
+    result += [
+        f"disturbed: the clocks of {one.device} were held down by {', '.join(one.throttles)}"
+        for one in run.gpus
+        if one.throttles
+    ]
     return result
 
 
@@ -176,9 +212,10 @@ def _notes(run: RunResult) -> list[str]:
     notes = [
         "[low, high] is a 95 % confidence interval: of speeds, over launches (every contender "
         "started afresh; median over a launch's rounds); of accuracies, over test sequences.",
-        "parity: every rung agrees with a float64 oracle to within 16 times the error of plain "
-        "arithmetic in the same precision; ≈: of approximate activations. A contender that does "
-        "not agree is not timed. Results of timed blocks are verified in the same way"
+        "parity: every rung agrees with a float64 oracle to within "
+        f"{honest_factor(run.settings.arithmetic)} times the error of plain arithmetic in the same "
+        "precision; ≈: of approximate activations. A contender that does not agree is not timed. "
+        "Results of timed blocks are verified in the same way"
         f"{_verified_training(run)}.",
         "staging its inputs: bringing the batch of one training step to the device, which is "
         "outside the clock.",
@@ -194,12 +231,14 @@ def _notes(run: RunResult) -> list[str]:
         "gradients. They are differences, so they may be below zero (a step need not hand "
         "gradients out). start repaid after: training steps until import, build, compile and "
         "first step are made up for, compared with the baseline.",
-        "effective precision: by the relative error of the logits against float64, in brackets.",
+        "effective precision: by the relative error of the logits against float64, in brackets. "
+        "computed in: as the backend tells; arrays handed over are of the run's dtype.",
         "import: of the backend's libraries, beyond what a worker itself needs, NumPy among it; "
         "build: constructing the backend and loading parameters; compile and 1st step: of the "
         "first launch, with nothing cached. peak: resident memory of the worker after training "
         "(without training, after a launch's first calls); above import: beyond what it held "
-        "once the library was loaded.",
+        "once the library was loaded. on GPU: the most that the worker's arrays took there, as "
+        "the library counts; marked ≥, what the driver saw the whole process hold just then.",
         "train loss: teacher-forced batches of the last epoch, by the model as it was at each; "
         "free-running: batches in which the model reads its own digits; mean: over all batches.",
         "generated: cross-entropy, under the task's own process, of digits that the model wrote. "

@@ -1,5 +1,6 @@
 """One backend on one device in a worker process, and its replies to requests."""
 
+import os
 import time
 from collections.abc import Iterator
 from functools import cached_property
@@ -8,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from lstmbench import parity
-from lstmbench.host import cpu, memory
+from lstmbench.host import cpu, gpu, memory
 from lstmbench.interface import Backend, Parameters, Task, parameters
 from lstmbench.interface.workloads import MAIN, WORKLOADS, Workload
 from lstmbench.parity import golden
@@ -17,7 +18,7 @@ from lstmbench.parity.variants import Variant, Variants
 from lstmbench.plugins.resolve import resolve
 from lstmbench.protocol import messages
 from lstmbench.protocol.messages import Open
-from lstmbench.protocol.observations import Block, OracleVariant, Startup, Trained
+from lstmbench.protocol.observations import Block, DeviceMemory, OracleVariant, Startup, Trained
 from lstmbench.worker import probe, timing, training, verification
 from lstmbench.worker.verification import BlockOracle
 
@@ -81,8 +82,9 @@ class Session:
             case messages.Survey():
                 yield training.survey(self.task, self.settings.task, self.settings)
             case messages.Probe(launch=launch):
-                working_set = self.settings.model.size * self.settings.arithmetic.itemsize
-                yield probe.measure(launch, self.options.dtype, working_set)
+                yield probe.measure(launch, self.settings)
+            case messages.ProbeLibrary(launch=launch):
+                yield probe.measure_library(launch, self.contender, self.backend, self.settings)
             case messages.Prepare():
                 yield self._prepare(request)
             case messages.Measure():
@@ -142,7 +144,18 @@ class Session:
             description={k: str(v) for k, v in self.backend.describe().items()},
             peak_bytes=memory.peak_bytes(),
             imported_bytes=self.imported_bytes,
+            device_memory=self._device_memory(),
         )
+
+    def _device_memory(self) -> DeviceMemory | None:
+        """Return the memory held on the device, by the library's own count if it has one."""
+        if self.options.device == "cpu":
+            return None
+        counted = self.backend.device_bytes()
+        if counted is not None:
+            return DeviceMemory(peak_bytes=counted, told_by="library")
+        held = gpu.process_bytes(os.getpid())
+        return None if held is None else DeviceMemory(peak_bytes=held, told_by="driver")
 
     def _parameters(self, workload: Workload, launch: int, round_: int) -> Parameters:
         return timing.parameters(workload, self.settings, launch, round_, self.initial)
@@ -199,7 +212,7 @@ class Session:
     def _train(self) -> Iterator[Any]:
         self._load()
         yield from training.train(self.backend, self.task, self.settings, self.contender)
-        peak = memory.peak_bytes()
+        peak, on_device = memory.peak_bytes(), self._device_memory()
         found, evaluated = training.evaluate(self.backend, self.task, self.settings)
         yield evaluated
         yield Trained(
@@ -207,6 +220,7 @@ class Session:
             metrics={**found},
             peak_bytes=peak,
             imported_bytes=self.imported_bytes,
+            device_memory=on_device,
         )
 
     def _train_oracle(self, request: messages.TrainOracle) -> Iterator[Any]:

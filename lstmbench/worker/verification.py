@@ -56,7 +56,7 @@ class BlockOracle:
     """
 
     def __init__(self, options: Options) -> None:
-        self.options, self.eps = options, options.precision.eps
+        self.options, self.precision = options, options.precision
         self.variants = Variants(Oracle, options)
 
     def expect(
@@ -117,7 +117,7 @@ class BlockOracle:
         """Return what is allowed by how far the variants are off, and with approximate ones."""
         v = self.variants
         accurate = map(look, (v.mirrored, v.perturbed[0], *v.accurate))
-        return at_both_levels(exact, accurate, map(look, v.approximate), self.eps, terms)
+        return at_both_levels(exact, accurate, map(look, v.approximate), self.precision, terms)
 
     def _calls(
         self, workload: Workload, initial: Parameters, sequences: np.ndarray, calls: list[int]
@@ -205,7 +205,7 @@ class BlockOracle:
         seen = run(v.exact)
         others = map(run, (v.perturbed[0], v.accurate_run))
         further = map(run, (v.approximate_run,))
-        accurate, approximate = at_both_levels(seen, others, further, self.eps, terms)
+        accurate, approximate = at_both_levels(seen, others, further, self.precision, terms)
         stored = {name: rounding(array, self.options.dtype) for name, array in initial.items()}
         return Expected(
             name=workload.name,

@@ -91,7 +91,9 @@ class AfterSteps(Rung):
     """How many steps what it observes has seen."""
 
     def allowance(self, runs: OracleRuns) -> float:
-        return step_allowance(runs.gradients, runs.exact.options.optimiser, runs.eps)
+        return step_allowance(
+            runs.gradients, runs.exact.options.optimiser, runs.precision.stored_eps
+        )
 
 
 class Moves(AfterSteps):

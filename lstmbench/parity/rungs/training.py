@@ -30,7 +30,7 @@ class Clip(Rung):
         return {name: move / norm for name, move in climb.large_step(ACTIVE_CLIP).items()}
 
     def allowance(self, runs: OracleRuns) -> float:
-        return clipping_allowance(runs.gradients, runs.eps)
+        return clipping_allowance(runs.gradients, runs.precision.stored_eps)
 
     def resolutions(self, runs: OracleRuns, exact: Arrays) -> dict[str, float]:
         unit = global_norm(runs.gradients) * LARGE_STEP.learning_rate / LARGE_STEP.epsilon

@@ -1,4 +1,4 @@
-"""Run folders of schema 1, turned into schema 2 as they are read."""
+"""Run folders of older schemas, turned into the present one as they are read."""
 
 from typing import Any
 
@@ -16,14 +16,18 @@ _OUTCOMES = {"agrees": "passed", "differs": "failed", "not claimed": "not claime
 
 
 def upgrade_header(header: Plain) -> Plain:
-    """Return run.json of schema 1 as one of schema 2."""
-    contenders = [_contender(row) for row in header["rows"]]
-    kept = {name: value for name, value in header.items() if name != "rows"}
-    return {**kept, "schema": 2, "contenders": contenders}
+    """Return run.json of schema 1 or 2 as one of schema 3."""
+    header = dict(header)
+    if header["schema"] == 1:
+        header["contenders"] = [_contender(row) for row in header.pop("rows")]
+    settings = dict(header["settings"])
+    if settings.pop("tf32", False) and settings["dtype"] == "float32":
+        settings["dtype"] = "tf32"
+    return {**header, "schema": 3, "settings": settings}
 
 
 def upgrade_record(record: Plain) -> Plain:
-    """Return a record of schema 1 as one of schema 2."""
+    """Return a record of schema 1 as one of the schemas 2 and 3, in which they are alike."""
     kind = record["type"]
     result = {_FIELDS.get(name, name): value for name, value in record.items()}
     result["type"] = _RECORDS.get(kind, kind)

@@ -1,0 +1,62 @@
+"""What XLA has compiled, kept for the calls to come: shared by all backends of a process."""
+
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from functools import partial
+from typing import Any
+
+import jax
+
+MOST_EXECUTABLES = 256
+"""How many are kept; beyond, the one that was not called for longest is dropped."""
+
+CPU_OPTIONS: dict[str, Any] = {
+    # XLA's own default, level 3, makes a forward pass half as long again.
+    "xla_backend_optimization_level": 1,
+    # It prefers vectors of 256 bits where the machine has wider ones.
+    "xla_cpu_prefer_vector_width": 512,
+}
+CUDA_OPTIONS: dict[str, Any] = {
+    # XLA's own default, to time several kernels for each product, takes up to ten seconds for each
+    # executable and gains nothing at these sizes.
+    "xla_gpu_autotune_level": 0,
+}
+
+_kept: OrderedDict[Hashable, jax.stages.Compiled] = OrderedDict()
+
+
+def executable(
+    key: Hashable,
+    function: Callable[..., Any],
+    arguments: tuple[Any, ...],
+    donate: bool,
+    matmul_precision: str,
+    **static: Any,
+) -> jax.stages.Compiled:
+    """Return `function`, its `static` arguments fixed, compiled for the shapes of `arguments`.
+
+    `key` tells apart what differs in any of these. Donated, the memory of the first argument is
+    used again for the results.
+    """
+    if key in _kept:
+        _kept.move_to_end(key)
+        return _kept[key]
+    jitted = jax.jit(partial(function, **static), donate_argnums=0 if donate else ())
+    with jax.default_matmul_precision(matmul_precision):
+        lowered = jitted.lower(*arguments)
+    (device,) = {d for array in jax.tree.leaves(arguments) for d in array.devices()}
+    options = CPU_OPTIONS if device.platform == "cpu" else CUDA_OPTIONS
+    compiled = _kept[key] = _compile(lowered, options)
+    if len(_kept) > MOST_EXECUTABLES:
+        _kept.popitem(last=False)
+    return compiled
+
+
+def _compile(lowered: jax.stages.Lowered, options: dict[str, Any]) -> jax.stages.Compiled:
+    """Compile with XLA's options; without them where this version of XLA does not know them."""
+    try:
+        return lowered.compile(options)
+    except jax.errors.JaxRuntimeError as error:
+        if "option" not in str(error).lower():
+            raise
+        return lowered.compile()
