@@ -7,6 +7,7 @@ import numpy as np
 from lstmbench import Backend, Options, Parameters, State, views
 from lstmbench_numpy.model import Network
 from lstmbench_numpy.optimiser import Adam
+from lstmbench_numpy.threads import Threads
 
 
 class NumpyBackend(Backend):
@@ -15,6 +16,7 @@ class NumpyBackend(Backend):
     def __init__(self, options: Options) -> None:
         super().__init__(options)
         self._layout: dict[str, tuple[int, ...]] = {}
+        self._threads = Threads(options.threads)
 
     def describe(self) -> dict[str, str]:
         blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
@@ -38,6 +40,8 @@ class NumpyBackend(Backend):
 
     def _network(self, batch: int, length: int) -> Network:
         key = batch, length
+        hidden = self._parameters["linear.weight"].shape[1]
+        self._threads.use(8 * batch * hidden * hidden)  # of the product of one time step
         if key not in self._networks:
             self._networks[key] = Network(self._parameters, batch, length)
         return self._networks[key]

@@ -82,9 +82,11 @@ class Session:
             case messages.Survey():
                 yield training.survey(self.task, self.settings.task, self.settings)
             case messages.Probe(launch=launch):
-                yield probe.measure(launch, self.settings)
+                yield probe.measure(launch, self.settings.arithmetic, self._weight_bytes)
             case messages.ProbeLibrary(launch=launch):
-                yield probe.measure_library(launch, self.contender, self.backend, self.settings)
+                yield probe.measure_library(
+                    launch, self.contender, self.backend, self._weight_bytes
+                )
             case messages.Prepare():
                 yield self._prepare(request)
             case messages.Measure():
@@ -99,6 +101,10 @@ class Session:
                 yield from self._train()
             case messages.TrainOracle():
                 yield from self._train_oracle(request)
+
+    @property
+    def _weight_bytes(self) -> int:
+        return self.settings.model.size * self.settings.arithmetic.itemsize
 
     def _case(self, name: str) -> parity.Case:
         return parity.case(name, self.settings.model, self.settings.shape)

@@ -3,17 +3,26 @@ import math
 import pytest
 
 from lstmbench.analysis import roofline
+from lstmbench.analysis.roofline import Peaks
 from lstmbench.interface.operations import Work
+from lstmbench.protocol.contender import Contender
 from lstmbench.protocol.observations import MachinePeaks
 from lstmbench.statistics import Estimate
 
 
-def peaks(flops: float, bandwidth: float) -> MachinePeaks:
-    return MachinePeaks(launch=0, matrix_flops_per_second=flops, memory_bytes_per_second=bandwidth)
+def peaks(flops: float | None, bandwidth: float | None) -> Peaks:
+    return Peaks(flops, bandwidth)
 
 
-def test_the_least_time_is_work_over_rates() -> None:
-    assert roofline.least_seconds(Work(8, 20), peaks(4.0, 5.0)) == (2, 4)
+def probe(
+    flops: float | None, bandwidth: float | None, contender: Contender | None = None
+) -> MachinePeaks:
+    return MachinePeaks(
+        launch=0,
+        contender=contender,
+        matrix_flops_per_second=flops,
+        memory_bytes_per_second=bandwidth,
+    )
 
 
 @pytest.mark.parametrize(
@@ -61,7 +70,22 @@ def test_a_limit_is_beaten_or_impossibly_so_by_the_whole_interval(
 
 
 def test_the_best_of_all_launches_counts() -> None:
-    assert roofline.best([]) is None
-    best = roofline.best([peaks(1, 9), peaks(3, 2)])
-    assert best is not None
-    assert (best.matrix_flops_per_second, best.memory_bytes_per_second) == (3, 9)
+    assert roofline.best([]) == {}
+    assert roofline.best([probe(1, 9), probe(3, 2)]) == {"cpu": Peaks(3, 9)}
+
+
+def test_each_device_has_the_best_rates_of_all_libraries_on_it() -> None:
+    on_gpu = [Contender(backend=name, device="cuda") for name in ("torch", "jax")]
+    on_cpu = Contender(backend="jax")
+    probes = [
+        probe(None, 9),
+        probe(7, None, on_cpu),
+        probe(100, 50, on_gpu[0]),
+        probe(90, 60, on_gpu[1]),
+    ]
+    assert roofline.best(probes) == {"cpu": Peaks(7, 9), "cuda": Peaks(100, 60)}
+
+
+@pytest.mark.parametrize("known", [peaks(None, 1), peaks(1, None)])
+def test_a_rate_that_is_not_known_gives_no_share(known: Peaks) -> None:
+    assert roofline.share(Work(1, 1), Estimate(1, 1, 1), known) is None

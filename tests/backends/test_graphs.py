@@ -5,6 +5,7 @@ nothing may ask for a number on the host. Streams and memory pools have no part 
 """
 
 import gc
+import sys
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -70,11 +71,13 @@ class Graph:
 
 @contextmanager
 def capture(graph: Graph, pool: None, stream: Any) -> Iterator[None]:
-    with graph.tape:
-        yield
-    with torch.no_grad():  # a capture runs nothing
-        for tensor, before in graph.tape.before.values():
-            tensor.copy_(before)
+    try:
+        with graph.tape:
+            yield
+    finally:
+        with torch.no_grad():  # a capture runs nothing
+            for tensor, before in graph.tape.before.values():
+                tensor.copy_(before)
 
 
 class Replaying(TorchBackend):
@@ -82,7 +85,7 @@ class Replaying(TorchBackend):
 
     def load(self, parameters: Any) -> None:
         super().load(parameters)
-        self.graphs = self.graphs or graphs.Graphs()
+        self.graphs = self.graphs or graphs.Graphs(self.adam.drop)
 
 
 @pytest.fixture
@@ -94,6 +97,7 @@ def recorded(monkeypatch: pytest.MonkeyPatch) -> None:
         current_stream=lambda: stream,
         graph=capture,
         graph_pool_handle=lambda: None,
+        synchronize=lambda: None,
         stream=lambda stream: nullcontext(),
     )
     monkeypatch.setattr(graphs, "cuda", cuda)
@@ -159,8 +163,59 @@ def test_replays_agree_on_every_rung(name: str) -> None:
 
 @pytest.mark.usefixtures("recorded")
 def test_a_number_asked_for_on_the_host_is_refused_while_capturing() -> None:
-    with pytest.raises(RuntimeError, match="not permitted"):
-        graphs.Graphs()(lambda x: (x * x.sum().item(),), torch.ones(2))
+    cleaned = []
+    called = graphs.Graphs(lambda: cleaned.append(True))
+
+    def asks(x: Any) -> tuple[Any, ...]:
+        return (x * x.sum().item(),)
+
+    for value in (1.0, 2.0, 3.0):  # called, then called eagerly for ever
+        (result,) = called(asks, torch.full((2,), value))
+        assert result.tolist() == [2 * value * value] * 2
+    assert cleaned == [True]
+    (told,) = called.failed
+    assert told.startswith("asks: ") and "not permitted" in told
+
+
+@pytest.mark.usefixtures("recorded")
+def test_a_step_that_fails_to_be_captured_goes_on_eagerly_and_right(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Half a step that was captured must leave no gradient behind, to be added to the next."""
+    case = parity.CASES["odd"]
+    options = case.options(Options(threads=1))
+    called, failing = TorchBackend(options), Replaying(options)
+
+    class Refusing(Tape):
+        def __torch_dispatch__(self, func: Any, *rest: Any) -> Any:
+            if "fused_adam" in str(func):
+                raise RuntimeError("operation failed due to a previous error\nduring capture")
+            return super().__torch_dispatch__(func, *rest)
+
+    monkeypatch.setattr(sys.modules[__name__], "Tape", Refusing)
+    said = everything(called, case), everything(failing, case)
+    for expected, seen in zip(*said, strict=True):
+        np.testing.assert_array_equal(seen, expected)
+    assert failing.graphs and len(failing.graphs.failed) == 2, "both kinds of step"
+
+
+@pytest.mark.usefixtures("recorded")
+def test_graphs_are_bounded_and_the_one_unused_for_longest_goes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(graphs, "MOST_GRAPHS", 3)
+    called = graphs.Graphs()
+    calls: list[int] = []
+
+    def count(x: Any) -> tuple[Any, ...]:
+        calls.append(len(x))
+        return (x + 1,)
+
+    for size in (1, 2, 3, 1, 4, 1, 3, 2):
+        (result,) = called(count, torch.ones(size))
+        assert result.tolist() == [2.0] * size
+    assert len(called._captured) == 3
+    assert calls == [1, 1, 2, 2, 3, 3, 4, 4, 2, 2], "2 was dropped for 4: it was called longest ago"
 
 
 @pytest.mark.usefixtures("recorded")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lstmbench.host import cpu, environment, gpu, processes
+from lstmbench.host import cpu, environment, processes
 
 
 @pytest.fixture
@@ -43,8 +43,25 @@ def test_the_rest_of_the_environment_is_kept_and_ours_untouched(
     assert os.environ["OMP_NUM_THREADS"] == "77" and os.environ["OMP_WAIT_POLICY"] == "ACTIVE"
 
 
+def test_no_worker_takes_a_gpus_memory_before_it_needs_it(variables: dict[str, str]) -> None:
+    assert variables["XLA_PYTHON_CLIENT_PREALLOCATE"] == "false"
+
+
+def test_a_worker_sees_its_own_device_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-a,MIG-b")
+
+    def seen(device: str) -> str:
+        return processes.worker_environment(1, tmp_path, device)["CUDA_VISIBLE_DEVICES"]
+
+    assert seen("cpu") == ""
+    assert (seen("cuda"), seen("cuda:0"), seen("cuda:1")) == ("GPU-a", "GPU-a", "MIG-b")
+    assert seen("") == "GPU-a,MIG-b", "one that finds out which there are sees all"
+
+
 def in_subprocess(code: str) -> str:
-    command = [sys.executable, "-c", f"from lstmbench.host import cpu, gpu, memory\n{code}"]
+    command = [sys.executable, "-c", f"from lstmbench.host import cpu, memory\n{code}"]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
@@ -72,51 +89,6 @@ held = bytearray(b"x") * (400 << 20)
 print(subprocess.check_output([sys.executable, "-c", {child!r}], text=True))
 """
     assert 1 < int(in_subprocess(code)) / 2**20 < 200
-
-
-def test_has_cuda_is_a_plain_answer_without_loading_a_library() -> None:
-    assert isinstance(gpu.has_cuda(), bool)
-    code = "import sys; gpu.has_cuda(); print('torch' in sys.modules)"
-    assert in_subprocess(code) == "False"
-
-
-def test_gpus_are_none_without_the_drivers_tool(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", "/nowhere")
-    assert gpu.gpus() == []
-
-
-def test_gpus_are_what_the_drivers_tool_tells(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    tool = tmp_path / "nvidia-smi"
-    tool.write_text("#!/bin/sh\necho 'NVIDIA X, 550.1, 80 GiB'\necho 'NVIDIA Y, 550.1, 40 GiB'\n")
-    tool.chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path))
-    first, second = gpu.gpus()
-    assert first == {"name": "NVIDIA X", "driver_version": "550.1", "memory.total": "80 GiB"}
-    assert second["name"] == "NVIDIA Y"
-
-
-def test_gpu_processes_are_counted_where_the_driver_tells(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-    assert gpu.gpu_processes() is None
-    tool = tmp_path / "nvidia-smi"
-    for script, count in (("echo 7; echo 9", 2), ("exit 0", 0), ("exit 9", None)):
-        tool.write_text(f"#!/bin/sh\n{script}\n")
-        tool.chmod(0o755)
-        assert gpu.gpu_processes() == count
-
-
-def test_a_drivers_tool_that_fails_is_no_gpu(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    tool = tmp_path / "nvidia-smi"
-    tool.write_text("#!/bin/sh\necho 'no driver'\nexit 9\n")
-    tool.chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path))
-    assert gpu.gpus() == []
 
 
 def test_versions_are_of_what_is_installed() -> None:

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from lstmbench import ModelSpec, Options
 from lstmbench.interface import OptimiserSpec, Precision, parameters
+from lstmbench.interface.model import PrecisionName
 
 sizes = st.integers(1, 9)
 
@@ -39,9 +40,22 @@ def test_eps_and_itemsize_are_numpys(dtype: str) -> None:
     assert precision.itemsize == np.dtype(dtype).itemsize
 
 
-def test_tf32_has_an_eps_of_its_own_and_is_no_matter_in_float64() -> None:
-    assert Precision("float32", tf32=True).eps == 2.0**-10
-    assert Precision("float64", tf32=True).eps == 2.0**-52
+@pytest.mark.parametrize(("name", "bits", "itemsize"), [("tf32", 10, 4), ("bfloat16", 7, 2)])
+def test_factors_of_products_have_an_eps_of_their_own(
+    name: PrecisionName, bits: int, itemsize: int
+) -> None:
+    precision = Precision.named(name)
+    assert precision.name == name and precision.dtype == "float32"
+    assert precision.eps == 2.0**-bits
+    assert precision.stored_eps == 2.0**-23
+    assert (precision.itemsize, precision.factor_itemsize) == (4, itemsize)
+
+
+@pytest.mark.parametrize("name", ["float32", "float64"])
+def test_whole_precisions_store_what_they_multiply(name: PrecisionName) -> None:
+    precision = Precision.named(name)
+    assert precision == Precision(name) and precision.name == name
+    assert precision.eps == precision.stored_eps
 
 
 def test_options_hold_optimiser_and_precision_as_values() -> None:

@@ -3,6 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from lstmbench.interface import Precision
 from lstmbench.parity.losses import (
     PARTED,
     OracleLosses,
@@ -20,7 +21,7 @@ LOSSES = np.linspace(2.3, 0.3, STEPS)
 def oracle(apart: float = 1e-6, growth: float = 1.0, exact: int = 50) -> OracleLosses:
     """Two trainings that are so far apart at first, and further by a factor with each step."""
     away = apart * growth ** np.arange(STEPS)
-    return OracleLosses(LOSSES, LOSSES + away, None, LOSSES[:exact], EPS)
+    return OracleLosses(LOSSES, LOSSES + away, None, LOSSES[:exact], Precision("float32"))
 
 
 def test_losses_may_be_off_by_a_multiple_of_how_far_the_oracles_own_have_been_apart() -> None:
@@ -31,7 +32,7 @@ def test_losses_may_be_off_by_a_multiple_of_how_far_the_oracles_own_have_been_ap
 
 
 def test_at_least_a_multiple_of_eps_that_grows_with_the_root_of_the_step() -> None:
-    same = OracleLosses(LOSSES, LOSSES, None, LOSSES, EPS)
+    same = OracleLosses(LOSSES, LOSSES, None, LOSSES, Precision("float32"))
     np.testing.assert_allclose(same.tolerance("accurate"), 16 * EPS * np.sqrt(np.arange(1, 201)))
 
 
@@ -43,13 +44,13 @@ def test_one_wrong_step_is_named() -> None:
 
 
 def test_a_loss_above_one_nat_is_compared_as_a_share() -> None:
-    large = OracleLosses(100 * LOSSES, 100 * LOSSES, None, LOSSES[:0], EPS)
+    large = OracleLosses(100 * LOSSES, 100 * LOSSES, None, LOSSES[:0], Precision("float32"))
     assert compare_steps(100 * LOSSES * (1 + 5e-7), large, "accurate").outcome == "passed"
     assert compare_steps(100 * LOSSES + 5e-4, large, "accurate").outcome == "failed"
 
 
 def test_expected_are_the_losses_in_float64_as_far_as_they_go() -> None:
-    one = OracleLosses(LOSSES, LOSSES, None, LOSSES[:50] + 1e-4, EPS)
+    one = OracleLosses(LOSSES, LOSSES, None, LOSSES[:50] + 1e-4, Precision("float32"))
     np.testing.assert_array_equal(one.expected(), [*(LOSSES[:50] + 1e-4), *LOSSES[50:]])
     assert one.tolerance("accurate").min() >= 16e-4 / 2.4
 
@@ -66,13 +67,13 @@ def test_the_comparison_by_steps_ends_where_honest_trainings_have_parted() -> No
 
 
 def test_the_approximate_level_is_wider_where_there_is_such_a_training() -> None:
-    one = OracleLosses(LOSSES, LOSSES + 1e-6, LOSSES + 1e-5, LOSSES[:50], EPS)
+    one = OracleLosses(LOSSES, LOSSES + 1e-6, LOSSES + 1e-5, LOSSES[:50], Precision("float32"))
     assert compare_steps(LOSSES + 5e-5, one, "accurate").outcome == "failed"
     assert compare_steps(LOSSES + 5e-5, one, "approximate").outcome == "passed"
 
 
 def test_steps_that_the_oracle_had_no_time_for_are_not_compared() -> None:
-    short = OracleLosses(LOSSES[:40], LOSSES[:30], None, LOSSES[:20], EPS)
+    short = OracleLosses(LOSSES[:40], LOSSES[:30], None, LOSSES[:20], Precision("float32"))
     found = compare_steps(LOSSES, short, "accurate")
     assert found.outcome == "passed" and found.note == "of 30 of 200 steps"
 

@@ -10,13 +10,7 @@ from lstmbench.protocol.settings import QUICK, Settings, from_mapping, read_conf
 
 def test_defaults_are_the_default_experiment() -> None:
     s = Settings()
-    assert (s.backend, s.task, s.device, s.dtype, s.tf32) == (
-        ("all",),
-        "digits",
-        ("auto",),
-        "float32",
-        False,
-    )
+    assert (s.backend, s.task, s.device, s.dtype) == (("all",), "digits", ("auto",), "float32")
     assert (s.batch, s.seq_len, s.hidden, s.layers, s.seed) == (64, 10, 128, 2, 0)
     assert (s.epochs, s.batches_per_epoch, s.learning_rate) == (50, 25, 0.001)
     assert (s.teacher_forcing, s.clip) == (0.5, 5.0)
@@ -172,3 +166,32 @@ def test_a_config_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "latin.toml"
     path.write_bytes(b"# caf\xe9\n")
     assert "utf-8" in refusal(path)
+
+
+def test_tf32_is_another_spelling_of_a_dtype() -> None:
+    assert from_mapping({"tf32": True}, "settings").dtype == "tf32"
+    assert from_mapping({"tf32": True, "dtype": "float32"}, "settings").dtype == "tf32"
+    assert from_mapping({"tf32": False, "dtype": "float64"}, "settings").dtype == "float64"
+
+
+@pytest.mark.parametrize("dtype", ["float64", "bfloat16"])
+def test_tf32_is_no_matter_of_another_dtype_and_is_refused(dtype: str) -> None:
+    with pytest.raises(UsageError, match=f"tf32 is a kind of float32; dtype is '{dtype}'"):
+        from_mapping({"tf32": True, "dtype": dtype}, "settings")
+
+
+@pytest.mark.parametrize(
+    ("name", "stored", "products"),
+    [
+        ("float32", "float32", ""),
+        ("float64", "float64", ""),
+        ("tf32", "float32", "tf32"),
+        ("bfloat16", "float32", "bfloat16"),
+    ],
+)
+def test_a_backend_is_told_what_is_stored_and_what_products_are_made_of(
+    name: str, stored: str, products: str
+) -> None:
+    options = from_mapping({"dtype": name}, "settings").options("cuda:1", threads=3)
+    assert (options.dtype, options.products) == (stored, products)
+    assert (options.device, options.threads) == ("cuda", 3), "it sees one GPU, the first"

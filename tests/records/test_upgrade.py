@@ -1,4 +1,4 @@
-"""Run folders of schema 1, as older versions wrote them, are read as schema 2."""
+"""Run folders of schema 1, as older versions wrote them, and 2 are read as the present one."""
 
 import csv
 import io
@@ -47,9 +47,9 @@ def old(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_every_field_has_its_place_in_schema_2(old: Path) -> None:
+def test_every_field_has_its_place(old: Path) -> None:
     run = folders.read(old)
-    assert run.header.schema == 2 and run.header.contenders == [NEW_CONTENDER]
+    assert run.header.schema == 3 and run.header.contenders == [NEW_CONTENDER]
     wrong, unclaimed, check, step, digits, failure, peaks = run.records
     assert isinstance(wrong, RungResult) and wrong.place == "odd/clip" and wrong.traceback == "t"
     assert wrong.contender == NEW_CONTENDER
@@ -63,7 +63,7 @@ def test_every_field_has_its_place_in_schema_2(old: Path) -> None:
     assert isinstance(peaks, MachinePeaks)
 
 
-def test_what_is_read_is_written_as_schema_2_and_read_the_same(old: Path, tmp_path: Path) -> None:
+def test_what_is_read_is_written_anew_and_read_the_same(old: Path, tmp_path: Path) -> None:
     run = folders.read(old)
     again = tmp_path / "again"
     folders.create(again, run.header)
@@ -72,7 +72,7 @@ def test_what_is_read_is_written_as_schema_2_and_read_the_same(old: Path, tmp_pa
         writer.append(record)
     writer.close()
     assert folders.read(again) == run
-    assert json.loads((again / "run.json").read_text())["schema"] == 2
+    assert json.loads((again / "run.json").read_text())["schema"] == 3
 
 
 @pytest.mark.parametrize("damage", [{"type": "Nope"}, {"type": "Rung"}, {}, [1], "x"])
@@ -106,3 +106,17 @@ def test_the_committed_run_can_be_loaded_and_compared() -> None:
     assert len(timed) == sum(len(block["seconds"]) for block in blocks)
     found = lstmbench.compare(REFERENCE, REFERENCE)
     assert found.passed(0.0) and len(found.changes) == 4 * 3
+
+
+@pytest.mark.parametrize(
+    ("tf32", "dtype", "now"),
+    [(True, "float32", "tf32"), (False, "float32", "float32"), (True, "float64", "float64")],
+)
+def test_tf32_of_schema_2_becomes_a_dtype(old: Path, tf32: bool, dtype: str, now: str) -> None:
+    header = json.loads((old / "run.json").read_text())
+    header |= {"schema": 2, "contenders": [msgspec.to_builtins(NEW_CONTENDER)]}
+    del header["rows"]
+    header["settings"] |= {"tf32": tf32, "dtype": dtype}
+    (old / "run.json").write_text(json.dumps(header))
+    (old / "records.jsonl").write_text("")
+    assert folders.read(old).header.settings.dtype == now

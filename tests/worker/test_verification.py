@@ -9,7 +9,7 @@ from lstmbench import Backend, ModelSpec, Options, parity
 from lstmbench.analysis.analyse import HOST_COPIES
 from lstmbench.analysis.speed import Blocks
 from lstmbench.execution.launch import Launch
-from lstmbench.interface import parameters
+from lstmbench.interface import Precision, parameters
 from lstmbench.interface.operations import Work
 from lstmbench.interface.workloads import WORKLOADS, Workload
 from lstmbench.parity.comparing import compare_arrays
@@ -197,7 +197,7 @@ class LastLogits(Workload):
     def call(self, backend: Backend, staged: Any) -> dict[str, Any]:
         return {"last": backend.fetch(backend.forward(staged[0])[0])[:, -1]}
 
-    def least_work(self, model: ModelSpec, shape: Any, itemsize: int) -> Work:
+    def least_work(self, model: ModelSpec, shape: Any, precision: Precision) -> Work:
         return Work(1.0, 1.0)
 
 
@@ -210,4 +210,4 @@ def test_a_made_up_workload_is_timed_and_verified_by_its_class_alone() -> None:
 
 
 def test_options_of_the_oracle_are_those_of_the_contenders() -> None:
-    assert BlockOracle(Options(dtype="float64")).eps == 2.0**-52
+    assert BlockOracle(Options(dtype="float64")).precision == Precision("float64")
