@@ -106,19 +106,27 @@ class Result:
         return [one for one in self.header.contenders if ledger.verdict(one).passed]
 
 
-def climb(header: Header, registry: plugins.Registry) -> list[Record]:
+def climb(
+    header: Header, registry: plugins.Registry, factory: WorkerFactory | None = None
+) -> list[Record]:
     """Return what the parity ladder shows of every contender."""
     records: list[Record] = []
-    for found in check.climb(header.contenders, header.settings, registry):
+    contenders, settings = header.contenders, header.settings
+    for found in check.climb(contenders, settings, registry, factory=factory):
         records += found.rungs
         records += [found.failure] if found.failure else []
     return records
 
 
-def measure(factory: WorkerFactory, result: Result, advance: Callable[[], None]) -> None:
-    """Time all launches of one shape."""
+def measure(
+    factory: WorkerFactory,
+    result: Result,
+    advance: Callable[[], None] = lambda: None,
+    oracle_threads: int | None = None,
+) -> None:
+    """Time all launches of one shape; the oracle has one thread unless given."""
     settings = result.header.settings
-    with factory.open_oracle(settings) as oracle:
+    with factory.open_oracle(settings, oracle_threads) as oracle:
         loop = TimingLoop(
             factory,
             settings,
@@ -145,7 +153,7 @@ def run(
         for result in results:
             dtype = result.header.settings.dtype
             if dtype not in climbed:
-                climbed[dtype] = climb(result.header, registry)
+                climbed[dtype] = climb(result.header, registry, factory)
             result.records += climbed[dtype]
             measure(factory, result, lambda: progress.advance(bar))
     return results

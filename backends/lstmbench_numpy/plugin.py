@@ -9,7 +9,7 @@ def lstmbench_backends() -> list[BackendInfo]:
         BackendInfo(
             name="numpy",
             factory="lstmbench_numpy.backend:NumpyBackend",
-            requires=("numpy",),
+            requires=("numpy", "threadpoolctl"),
             summary="hand-written backpropagation through time, in place",
         )
     ]

@@ -44,6 +44,16 @@ PEERS = (
     ),
     Peer(
         BackendInfo(
+            "torch-compile",
+            "lstmbench_peers.pytorch:CompiledTorch",
+            ("torch",),
+            "torch",
+            devices=("cuda",),
+        ),
+        "The same network through torch.compile, which leaves nn.LSTM itself to cuDNN.",
+    ),
+    Peer(
+        BackendInfo(
             "flax-plain",
             "lstmbench_peers.flax_nnx:PlainFlax",
             ("flax", "optax"),

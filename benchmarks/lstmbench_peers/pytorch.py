@@ -41,6 +41,7 @@ class PlainTorch(Backend):
         self.names = {name: _torch_name(name) for name in parameters}
         network = Network(model.hidden, model.layers)
         self.network = network.to(o.device, getattr(torch, o.dtype))
+        self.run = self.ready(self.network)
         with torch.no_grad():
             for name, parameter in self.network.named_parameters():
                 if "bias_hh" in name:
@@ -51,6 +52,10 @@ class PlainTorch(Backend):
             self.network.parameters(), o.learning_rate, (o.beta1, o.beta2), o.epsilon
         )
 
+    def ready(self, network: Network) -> Any:
+        """Return what is called: the network as it is."""
+        return network
+
     def parameters(self) -> dict[str, np.ndarray]:
         own = self.network.state_dict()
         return {name: self.fetch(own[theirs]).copy() for name, theirs in self.names.items()}
@@ -60,14 +65,14 @@ class PlainTorch(Backend):
 
     @torch.inference_mode()
     def forward(self, inputs: Tensor, state: State | None = None) -> tuple[Any, State]:
-        logits, after = self.network(inputs, state)
+        logits, after = self.run(inputs, state)
         return logits, after
 
     def train_step(self, inputs: Tensor, targets: Tensor, free_running: bool = False) -> Tensor:
         if free_running:
             raise NotSupported
         self.adam.zero_grad()
-        logits, _ = self.network(inputs)
+        logits, _ = self.run(inputs)
         loss = functional.cross_entropy(logits.flatten(0, 1), targets.flatten())
         loss.backward()
         nn.utils.clip_grad_norm_(self.network.parameters(), self.options.clip_norm)
@@ -76,10 +81,10 @@ class PlainTorch(Backend):
 
     @torch.inference_mode()
     def generate(self, prompts: Tensor, steps: int) -> Tensor:
-        logits, state = self.network(prompts)
+        logits, state = self.run(prompts)
         digits = [logits[:, -1:].argmax(-1)]
         while len(digits) < steps:
-            logits, state = self.network(digits[-1], state)
+            logits, state = self.run(digits[-1], state)
             digits.append(logits.argmax(-1))
         return torch.cat(digits, dim=1)
 
@@ -89,6 +94,11 @@ class PlainTorch(Backend):
     def synchronize(self) -> None:
         if self.options.device == "cuda":
             torch.cuda.synchronize()
+
+
+class CompiledTorch(PlainTorch):
+    def ready(self, network: Network) -> Any:
+        return torch.compile(network)
 
 
 def _torch_name(name: str) -> str:

@@ -1,6 +1,7 @@
 """The conformance check: the parity ladder for some backends, each in a process of its own."""
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -65,14 +66,18 @@ def climb(
     settings: Settings,
     registry: Registry,
     known: dict[str, KnownFailures] | None = None,
+    factory: WorkerFactory | None = None,
 ) -> Iterator[CheckResult]:
-    """Yield the result of each contender, as it is reached; `known` failures are by backend."""
-    with WorkerFactory(registry) as factory:
-        expected = parity.expectations(factory, settings)
+    """Yield the result of each contender, as it is reached; `known` failures are by backend.
+
+    With a `factory`, workers share the compiled code of others that it has started.
+    """
+    with nullcontext(factory) if factory else WorkerFactory(registry) as workers:
+        expected = parity.expectations(workers, settings)
         for contender in contenders:
             found = CheckResult(contender, known=(known or {}).get(contender.backend, {}))
             try:
-                with factory.open(contender, settings) as worker:
+                with workers.open(contender, settings) as worker:
                     for result in parity.climb(worker, contender, expected):
                         found.rungs.append(result)
             except WorkerFailed as error:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TypeVar
 
@@ -36,14 +36,22 @@ COLD = 0
 Kind = TypeVar("Kind")
 
 
-def resume(folder: Path, registry: Registry, report: Report = silent) -> None:
-    """Do what is missing in a run's folder, recording as it goes; `report` hears of progress."""
+def resume(
+    folder: Path,
+    registry: Registry,
+    report: Report = silent,
+    factory: WorkerFactory | None = None,
+) -> None:
+    """Do what is missing in a run's folder, recording as it goes; `report` hears of progress.
+
+    With a `factory`, workers share the compiled code of others that it has started.
+    """
     folders.drop_partial_record(folder)
     found = folders.read(folder)
     writer = folders.Writer(folder)
     try:
-        with WorkerFactory(registry) as factory:
-            runner = Runner(found, factory, writer, report)
+        with nullcontext(factory) if factory else WorkerFactory(registry) as workers:
+            runner = Runner(found, workers, writer, report)
             runner.parity()
             runner.timing()
             runner.training()

@@ -16,7 +16,7 @@ from lstmbench.interface.model import OptimiserSpec, Precision, Products
 if TYPE_CHECKING:
     import numpy as np
 
-INTERFACE = 1
+INTERFACE = 2
 """The version of what plugins see; it grows when one written for it could not run on an older."""
 
 CAPABILITIES = ("forward", "loss_and_gradients", "train_step", "generate")
