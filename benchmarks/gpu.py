@@ -15,6 +15,7 @@ import time
 import traceback
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,15 +29,20 @@ from lstmbench.experiment import check
 from lstmbench.experiment import run as runs
 from lstmbench.experiment.planning import plan
 from lstmbench.plugins import registry as plugins
+from lstmbench.protocol.contender import Contender
+from lstmbench.protocol.observations import Record
 from lstmbench.protocol.settings import from_mapping
 from lstmbench.records import folder as folders
 
 OURS = "torch,jax"
+SOME = f"{OURS},torch-plain"
+EVERYBODY = f"{SOME},torch-compile,flax-plain"
 PRECISIONS = ("float64", "tf32", "bfloat16")
 """Those in which the ladder alone is climbed; in float32 it is part of the experiment."""
 SHORT = {"launches": 3, "rounds": 10, "time_budget": 0.0, "precision": 1e-9}
 """What is changed of the default experiment's timing."""
-SMALL = {"launches": 2, "rounds": 4, "time_budget": 0.0, "precision": 1e-9}
+FEW = {"launches": 3, "rounds": 6, "time_budget": 0.0, "precision": 1e-9}
+FEWER = {"launches": 2, "rounds": 3, "time_budget": 0.0, "precision": 1e-9}
 SHAPES: tuple[dict[str, int], ...] = (
     {"batch": 1},
     {"layers": 4},
@@ -59,6 +65,8 @@ class Session:
         self.registry = peers.with_peers(plugins.discover())
         self.record: dict[str, Any] = {"schema": 1, "parts": {}}
         self.longest = 0.0
+        self.climbed: list[Record] = []
+        """What the ladder has shown of those that are compared, in float32."""
 
     @property
     def left(self) -> float:
@@ -69,7 +77,7 @@ class Session:
         """Do one part, if the seconds that it needs are left; what goes wrong is recorded."""
         told = self.record["parts"][name] = {"seconds": None, "status": "done"}
         found, start = None, time.monotonic()
-        if self.left < needs:
+        if needs and self.left < needs:
             told["status"] = f"left out: it needs about {needs:.0f} s, {self.left:.0f} s were left"
         else:
             try:
@@ -109,38 +117,47 @@ def verdict(one: check.CheckResult) -> dict[str, Any]:
     }
 
 
-def parity(session: Session, factory: WorkerFactory, compared: peers.Result) -> dict[str, Any]:
+def parity(session: Session, factory: WorkerFactory, header: folders.Header) -> dict[str, Any]:
     """Climb the ladder in every precision, and with the peers, all at the same time: none is timed.
 
-    Records of the peers' climb are added to `compared`.
+    Records of the peers are added to `session.climbed`.
     """
-    with ThreadPoolExecutor() as pool:
+
+    def climb_peer(one: Contender) -> list[Record]:
+        alone = msgspec.structs.replace(header, contenders=[one])
+        return peers.climb(alone, session.registry, factory)
+
+    with ThreadPoolExecutor(16) as pool:
         ours = {dtype: pool.submit(climb, session, factory, dtype) for dtype in PRECISIONS}
-        theirs = pool.submit(peers.climb, compared.header, session.registry, factory)
-        compared.records += theirs.result()
+        theirs = [one for one in header.contenders if one.backend in peers.BY_NAME]
+        session.climbed += [record for found in pool.map(climb_peer, theirs) for record in found]
         return {dtype: found.result() for dtype, found in ours.items()}
 
 
 def experiment(session: Session, factory: WorkerFactory) -> dict[str, Any]:
-    """Make the default experiment with all backends, each on its best device."""
+    """Make the default experiment with all backends, each on its best device.
+
+    What its ladder shows of ours is added to `session.climbed`.
+    """
     folder = session.output / "run"
-    folders.create(folder, session.plan(backend="all", **SHORT))
+    baseline = f"torch:{session.device}"
+    folders.create(folder, session.plan(backend="all", baseline=baseline, **SHORT))
     runs.resume(folder, session.registry, factory=factory)
     result = open_run(folder)
     (folder / "report.md").write_text(render(result))
     (folder / "summary.csv").write_text(render(result, "csv"))
+    session.climbed += [record for one in result.contenders for record in one.rungs]
     return json.loads(render(result, "json"))
 
 
-def shape(
-    session: Session, factory: WorkerFactory, change: dict[str, int], passed: list[Any]
-) -> Any:
-    """Time ours beside plain PyTorch at another shape."""
-    header = session.plan(backend=f"{OURS},torch-plain", device=session.device, **SMALL, **change)
-    result = peers.Result(name_of(change), header)
-    known = {one.backend for one in header.contenders}
-    result.records += [r for r in passed if r.contender.backend in known]
-    peers.measure(factory, result, oracle_threads=header.settings.threads)
+def compare(
+    session: Session, factory: WorkerFactory, name: str, header: folders.Header
+) -> dict[str, Any]:
+    """Time contenders beside each other at one shape."""
+    result = peers.Result(name, header)
+    result.records += [one for one in session.climbed if one.contender in header.contenders]
+    threads = header.settings.threads
+    peers.measure(factory, result, oracle_threads=threads, together=True)
     return peers.plain(result)
 
 
@@ -151,27 +168,20 @@ def name_of(change: dict[str, int]) -> str:
 
 def measure(session: Session) -> None:
     """Do all parts, as far as time allows."""
-    header = session.plan(
-        backend=f"{OURS},torch-plain,torch-compile,flax-plain", device=session.device, **SHORT
-    )
-    session.record["environment"] = header.environment
-    session.record["settings"] = msgspec.to_builtins(header.settings)
-    compared = peers.Result("the default shape", header)
+    device = session.device
+    everybody = session.plan(backend=EVERYBODY, device=device, **FEW)
+    session.record["environment"] = everybody.environment
+    session.record["settings"] = msgspec.to_builtins(everybody.settings)
     with WorkerFactory(session.registry) as factory:
-        session.part("parity", lambda: parity(session, factory, compared))
-        climbed = list(compared.records)
+        session.part("parity", lambda: parity(session, factory, everybody))
         session.part("experiment", lambda: experiment(session, factory), needs=120)
-
-        def beside() -> Any:
-            peers.measure(factory, compared, oracle_threads=header.settings.threads)
-            return peers.plain(compared)
-
-        session.part("beside other libraries", beside, needs=60)
+        name = "the default shape"
+        session.part(name, lambda: compare(session, factory, name, everybody), needs=60)
         session.longest = 0.0
         for change in SHAPES:
-            needs = max(25.0, 1.3 * session.longest)
-            work = lambda change=change: shape(session, factory, change, climbed)  # noqa: E731
-            session.part(name_of(change), work, needs)
+            header = session.plan(backend=SOME, device=device, **FEWER, **change)
+            work = partial(compare, session, factory, name_of(change), header)
+            session.part(name_of(change), work, needs=max(25.0, 1.2 * session.longest))
 
 
 def report(record: dict[str, Any]) -> None:

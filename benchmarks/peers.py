@@ -123,6 +123,7 @@ def measure(
     result: Result,
     advance: Callable[[], None] = lambda: None,
     oracle_threads: int | None = None,
+    together: bool = False,
 ) -> None:
     """Time all launches of one shape; the oracle has one thread unless given."""
     settings = result.header.settings
@@ -136,6 +137,7 @@ def measure(
             oracle,
             advance,
             workloads=tuple(TIMED),
+            together=together,
         )
         loop.run(result.to_time)
 

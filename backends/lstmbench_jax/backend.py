@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from importlib.metadata import version
 from typing import Any, NamedTuple
@@ -12,7 +13,7 @@ import numpy as np
 
 from lstmbench import Backend, ModelSpec, Options, Parameters, State, keep_freed_memory
 from lstmbench_jax import model, training
-from lstmbench_jax.executables import executable
+from lstmbench_jax.executables import Effort, executable
 from lstmbench_jax.optimiser import initial_state, settings_of
 
 # A call is shared out among JAX's CPU devices, one a core, where that is faster: with fewer rows
@@ -23,8 +24,10 @@ MOST_HIDDEN = 128
 
 # On a GPU a turn of a loop costs as much as its small kernels. Where it will be called often, as
 # `compile` and many digits tell, a loop makes several steps in a turn: up to so many cells of all
-# layers together, each of which is compiled by itself; and so many digits.
+# layers together, each of which is compiled by itself; and so many digits. All else is compiled
+# with the least effort.
 MOST_UNROLLED = 32
+MOST_SMALL = 256  # hidden units, up to which it does not pay to try several kernels
 UNROLLED_STEPS = 16
 UNROLLED_DIGITS, MANY_DIGITS = 8, 64
 
@@ -119,15 +122,23 @@ class JaxBackend(Backend):
     def compile(self, batch: int, length: int) -> None:
         self._often.add((batch, length))
         tokens = self.stage(np.zeros((batch, length), np.uint8))
+        parameters = self._training.parameters
         if self._shares(tokens):
             for free_running in (False, True):
                 self._update_executable(self._slopes(tokens, tokens, free_running))
             self._on_devices(model.forward, tokens.parts, form=self._form(1))
-        else:
-            for free_running in (False, True):
-                self._train_executable(tokens, tokens, free_running)
+            return
+        with ThreadPoolExecutor() as pool:  # XLA compiles outside of Python's lock
+            made = [
+                pool.submit(self._train_executable, tokens, tokens, free_running)
+                for free_running in (False, True)
+            ]
             form = self._form_of(tokens.whole)
-            self._executable(model.forward, self._training.parameters, tokens.whole, form=form)
+            made.append(
+                pool.submit(self._executable, model.forward, parameters, tokens.whole, form=form)
+            )
+        for one in made:
+            one.result()
 
     def stage(self, tokens: np.ndarray) -> Staged:
         count = min(len(self._devices), len(tokens) // LEAST_ROWS)
@@ -212,7 +223,7 @@ class JaxBackend(Backend):
 
     def _form_of(self, tokens: jax.Array) -> model.Form:
         """Return the form for batches of a shape: unrolled where it will be called often."""
-        most = max(1, min(UNROLLED_STEPS, MOST_UNROLLED // self._model.layers))
+        most = max(2, min(UNROLLED_STEPS, MOST_UNROLLED // self._model.layers))
         return self._form(most if tokens.shape in self._often else 1)
 
     def _shares(self, inputs: Staged) -> bool:
@@ -288,6 +299,14 @@ class JaxBackend(Backend):
         """
         shapes = (array.shape for array in arrays)
         precision = self.options.dtype, self._matmul_precision
-        key = function, *static.values(), self._model, precision, arrays[0].device, *shapes
-        arguments = first, *arrays
-        return executable(key, function, arguments, donate, self._matmul_precision, **static)
+        effort = self._effort(static.get("form", model.PLAIN))
+        key = function, *static.values(), self._model, precision, effort, arrays[0].device, *shapes
+        return executable(
+            key, function, (first, *arrays), donate, self._matmul_precision, effort, **static
+        )
+
+    def _effort(self, form: model.Form) -> Effort:
+        """Return what pays for a form: those that are called often are unrolled."""
+        if form.unroll == 1:
+            return "quick"
+        return "small" if self._model.hidden <= MOST_SMALL else "large"

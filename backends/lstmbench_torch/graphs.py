@@ -92,11 +92,11 @@ class Graphs:
     def _capture(self, function: Function, *arguments: Tensor, **options: int) -> Captured | None:
         try:
             # A capture that cannot be ended leaves its stream the current one, unless that is put
-            # back here, and its stream is of no use any more.
+            # back here, and neither stream nor pool are of use any more.
             with cuda.stream(cuda.current_stream()):
                 return self._capture_or_raise(function, *arguments, **options)
         except RuntimeError as error:
-            self._stream = cuda.Stream()
+            self._stream, self._pool = cuda.Stream(), cuda.graph_pool_handle()
             self._clean_up()
             reason = str(error).partition("\n")[0]
             self.failed.append(f"{getattr(function, '__name__', function)}: {reason}")

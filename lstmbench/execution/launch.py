@@ -6,6 +6,7 @@ can differ for their whole lives, so there are several launches.
 """
 
 from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 
 import numpy as np
@@ -57,7 +58,8 @@ class Launch:
 
     `record` takes what is observed, `fail` what went wrong with a contender, and `advance` is
     called after each block. `workloads` are names; `rounds` are the settings' unless given; `level`
-    says how good a contender's activations have to be.
+    says how good a contender's activations have to be. With `together`, all libraries are imported
+    at the same time, which takes less, and import times are worth nothing.
     """
 
     def __init__(
@@ -71,10 +73,12 @@ class Launch:
         workloads: Iterable[str] = tuple(WORKLOADS),
         rounds: int = 0,
         level: LevelOf = lambda contender: "approximate",
+        together: bool = False,
     ) -> None:
         self.factory, self.settings, self.number = factory, settings, number
         self.workloads, self.rounds = tuple(workloads), rounds or settings.rounds
         self.record, self.fail, self.advance, self.level = record, fail, advance, level
+        self.together = together
         self.workers: dict[Contender, Worker] = {}
         self.calls: dict[Contender, dict[str, int]] = {}
 
@@ -87,8 +91,9 @@ class Launch:
         checked_round = draw.integers(self.rounds)
         gpu_processes = gpu.processes()  # before there are any of ours
         with ExitStack() as stack:
+            opened = self._open_all(contenders) if self.together else {}
             for contender in contenders:
-                self._start(contender, stack)
+                self._start(contender, stack, opened.get(contender))
                 self.advance()
             self._level(contenders)
             gpus = GpuMonitor(
@@ -112,11 +117,17 @@ class Launch:
             )
         )
 
-    def _start(self, contender: Contender, stack: ExitStack) -> None:
-        """Start one contender's worker and bring it to full speed."""
+    def _open_all(self, contenders: list[Contender]) -> dict[Contender, Future[Worker]]:
+        """Open all workers at the same time, and wait for them."""
+        with ThreadPoolExecutor(len(contenders)) as pool:
+            return {one: pool.submit(self.factory.open, one, self.settings) for one in contenders}
+
+    def _start(self, contender: Contender, stack: ExitStack, opened: Future[Worker] | None) -> None:
+        """Start one contender's worker, unless it is being `opened`, and bring it to full speed."""
         request = Prepare(launch=self.number, workloads=list(self.workloads))
         try:
-            worker = stack.enter_context(self.factory.open(contender, self.settings))
+            new = opened.result() if opened else self.factory.open(contender, self.settings)
+            worker = stack.enter_context(new)
             startup = worker.ask(request, Startup)
             peaks = self._library_peaks(worker, contender)
         except WorkerFailed as error:

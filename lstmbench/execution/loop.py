@@ -31,6 +31,8 @@ class TimingLoop:
     advance: Callable[[], None] = lambda: None
     workloads: Iterable[str] = tuple(WORKLOADS)
     level: LevelOf = lambda contender: "approximate"  # a field's default
+    together: bool = False
+    """Whether the workers of a launch are opened at the same time."""
 
     def run(self, contenders: Callable[[], list[Contender]], first: int = 1) -> Stopped:
         """Time contenders, interleaved, in as many launches as it takes.
@@ -61,6 +63,7 @@ class TimingLoop:
             self.advance,
             self.workloads,
             level=self.level,
+            together=self.together,
         )
         launch.run(contenders, self.oracle)
         seconds = time.monotonic() - start
