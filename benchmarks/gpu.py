@@ -13,7 +13,7 @@ import json
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -185,36 +185,33 @@ def measure(session: Session) -> None:
 
 
 def report(record: dict[str, Any]) -> None:
-    """Print what matters, as Markdown."""
-    for dtype, found in (record.get("parity") or {}).items():
+    """Print what matters of a record."""
+    for dtype, found in record.get("parity", {}).items():
         for one in found:
             print(
                 f"{one['contender']} in {dtype}: {one['status']}, {one['rungs']} rungs in "
-                f"{one['seconds']} s, worst error {one['worst_error_in_tolerances']} tolerances"
+                f"{one['seconds']} s, {len(one['not_seen'])} not seen, worst error "
+                f"{one['worst_error_in_tolerances']} tolerances",
+                *(f"  ! {reason}" for reason in one["reasons"]),
+                sep="\n",
             )
-            for reason in one["reasons"]:
-                print(f"  ! {reason}")
     for name, found in record.items():
-        if not isinstance(found, dict) or "speed_over" not in str(found)[:4000]:
-            continue
-        print(f"\n{name}")
-        for label, one in found["contenders"].items():
-            print(f"  {label}: {one['description'].get('path', '')}")
-            for workload, seconds in one["seconds"].items():
-                ratio = one["speed_over"].get("torch-plain", {}).get(workload)
-                share = one["share_of_bound"].get(workload)
-                print(
-                    f"    {workload} {1e6 * seconds['value']:.1f} µs"
-                    + (
-                        f", {ratio['value']:.2f} [{ratio['low']:.2f}, {ratio['high']:.2f}] times "
-                        "plain PyTorch's speed"
-                        if ratio and ratio["low"] is not None
-                        else ""
-                    )
-                    + (f", {100 * share['value']:.2g} % of the roofline" if share else "")
-                )
-        for problem in found["problems"]:
-            print(f"  ! {problem}")
+        if isinstance(found, dict) and "shape" in found:
+            print(f"\n{name}", *lines(found), *(f"! {p}" for p in found["problems"]), sep="\n")
+
+
+def lines(found: dict[str, Any]) -> Iterator[str]:
+    """Yield a line for each contender and workload of one shape."""
+    for label, one in found["contenders"].items():
+        for workload, seconds in one["seconds"].items():
+            line = f"{label} {workload}: {1e6 * seconds['value']:.1f} µs"
+            ratio = one["speed_over"].get("torch-plain", {}).get(workload)
+            if ratio and ratio["low"] is not None:
+                low, high = ratio["low"], ratio["high"]
+                line += f", ÷ torch-plain {ratio['value']:.2f} [{low:.2f}, {high:.2f}]"
+            if share := one["share_of_bound"].get(workload):
+                line += f", {100 * share['value']:.2g} % of the roofline"
+            yield line
 
 
 @click.command()

@@ -6,7 +6,6 @@ can differ for their whole lives, so there are several launches.
 """
 
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 
 import numpy as np
@@ -24,6 +23,7 @@ from lstmbench.protocol.contender import Contender
 from lstmbench.protocol.messages import (
     ExpectBlock,
     Measure,
+    Opened,
     Outputs,
     Prepare,
     Probe,
@@ -91,9 +91,12 @@ class Launch:
         checked_round = draw.integers(self.rounds)
         gpu_processes = gpu.processes()  # before there are any of ours
         with ExitStack() as stack:
-            opened = self._open_all(contenders) if self.together else {}
+            loading = {
+                one: stack.enter_context(self.factory.start(one, self.settings))
+                for one in (contenders if self.together else ())
+            }
             for contender in contenders:
-                self._start(contender, stack, opened.get(contender))
+                self._start(contender, stack, loading.get(contender))
                 self.advance()
             self._level(contenders)
             gpus = GpuMonitor(
@@ -117,17 +120,12 @@ class Launch:
             )
         )
 
-    def _open_all(self, contenders: list[Contender]) -> dict[Contender, Future[Worker]]:
-        """Open all workers at the same time, and wait for them."""
-        with ThreadPoolExecutor(len(contenders)) as pool:
-            return {one: pool.submit(self.factory.open, one, self.settings) for one in contenders}
-
-    def _start(self, contender: Contender, stack: ExitStack, opened: Future[Worker] | None) -> None:
-        """Start one contender's worker, unless it is being `opened`, and bring it to full speed."""
+    def _start(self, contender: Contender, stack: ExitStack, loading: Worker | None) -> None:
+        """Start one contender's worker, unless it is `loading`, and bring it to full speed."""
         request = Prepare(launch=self.number, workloads=list(self.workloads))
         try:
-            new = opened.result() if opened else self.factory.open(contender, self.settings)
-            worker = stack.enter_context(new)
+            worker = loading or stack.enter_context(self.factory.start(contender, self.settings))
+            worker.receive(Opened)
             startup = worker.ask(request, Startup)
             peaks = self._library_peaks(worker, contender)
         except WorkerFailed as error:

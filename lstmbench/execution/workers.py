@@ -59,22 +59,27 @@ class Worker:
 
     def ask(self, request: messages.Request, answer: type[Answer]) -> Answer:
         """Send a request that has one answer."""
-        self._send(request)
+        self.send(request)
+        return self.receive(answer)
+
+    def receive(self, answer: type[Answer]) -> Answer:
+        """Wait for the answer to the last request."""
         reply = self._receive()
         if not isinstance(reply, answer):
-            raise TypeError(f"a worker answered {reply!r} to {request!r}")
+            raise TypeError(f"a worker answered {reply!r} in place of {answer.__name__}")
         return reply
 
     def stream(self, request: messages.Request, last: type) -> Iterator[Any]:
         """Send a request that has several answers; the last is of type `last`."""
-        self._send(request)
+        self.send(request)
         while True:
             reply = self._receive()
             yield reply
             if isinstance(reply, last):
                 return
 
-    def _send(self, request: messages.Request) -> None:
+    def send(self, request: messages.Request) -> None:
+        """Send a request."""
         assert self._process.stdin is not None
         try:
             wire.send(self._process.stdin, request)
@@ -175,9 +180,15 @@ class WorkerFactory:
 
         Raises WorkerFailed if it cannot be loaded.
         """
-        factory = self.registry.backends[contender.backend].factory
-        device = contender.device
-        return self._open(contender, factory, settings, settings.threads, device=device)[0]
+        return _opened(self.start(contender, settings))[0]
+
+    def start(self, contender: Contender, settings: Settings) -> Worker:
+        """Return a worker as `open` does, but while it is still loading.
+
+        Its next answer is Opened.
+        """
+        factory, device = self.registry.backends[contender.backend].factory, contender.device
+        return self._start(contender, factory, settings, settings.threads, device=device)
 
     def open_oracle(self, settings: Settings, threads: int | None = None) -> Worker:
         """Return a fresh worker with the float64 oracle.
@@ -186,18 +197,17 @@ class WorkerFactory:
         any core, so that two oracles can work side by side.
         """
         pinned = threads is not None
-        return self._open(ORACLE, ORACLE_FACTORY, settings, threads or 1, pinned)[0]
+        return _opened(self._start(ORACLE, ORACLE_FACTORY, settings, threads or 1, pinned))[0]
 
     def devices(self, backend: str, settings: Settings) -> list[str]:
         """Return the kinds of device that a backend finds here, best first."""
         factory = self.registry.backends[backend].factory
-        worker, opened = self._open(
-            Contender(backend=backend), factory, settings, threads=1, device=""
-        )
+        contender = Contender(backend=backend)
+        worker, opened = _opened(self._start(contender, factory, settings, 1, device=""))
         worker.close()
         return opened.devices
 
-    def _open(
+    def _start(
         self,
         contender: Contender,
         factory: str,
@@ -205,8 +215,8 @@ class WorkerFactory:
         threads: int,
         pinned: bool = True,
         device: str = "cpu",
-    ) -> tuple[Worker, messages.Opened]:
-        """Open a worker that sees the `device`; all there are if it is empty."""
+    ) -> Worker:
+        """Start a worker that sees the `device`; all there are if it is empty."""
         variables = processes.worker_environment(threads, Path(self._cache.name), device)
         request = messages.Open(
             contender=contender,
@@ -218,7 +228,17 @@ class WorkerFactory:
         )
         worker = Worker(variables, settings.timeout)
         try:
-            return worker, worker.ask(request, messages.Opened)
+            worker.send(request)
         except BaseException:
             worker.close()
             raise
+        return worker
+
+
+def _opened(worker: Worker) -> tuple[Worker, messages.Opened]:
+    """Return a worker once it has loaded, and what it then tells; it is closed if it fails."""
+    try:
+        return worker, worker.receive(messages.Opened)
+    except BaseException:
+        worker.close()
+        raise
