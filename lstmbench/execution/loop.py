@@ -52,7 +52,7 @@ class TimingLoop:
 
     def _launch(self, number: int, contenders: list[Contender]) -> None:
         start = time.monotonic()
-        if self.oracle:
+        if self.oracle and any(one.device == "cpu" for one in contenders):
             self._keep(measure_peaks(self.factory, self.settings, number))
         launch = Launch(
             self.factory,

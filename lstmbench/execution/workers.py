@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -37,10 +38,10 @@ class WorkerFailed(Exception):
 
 
 class Worker:
-    """A worker process. Use as a context manager: it is gone at the end."""
+    """A worker process. Use as a context manager: it is gone at the end, unless it is `kept`."""
 
     def __init__(self, environment: Mapping[str, str], timeout: float) -> None:
-        self.timeout = timeout
+        self.timeout, self.kept = timeout, False
         self._log = tempfile.TemporaryFile()  # noqa: SIM115  # closed in close()
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", "lstmbench.worker"],
@@ -55,7 +56,13 @@ class Worker:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self.close()
+        if not self.kept:
+            self.close()
+
+    @property
+    def alive(self) -> bool:
+        """Whether it has not ended yet."""
+        return self._process.poll() is None
 
     def ask(self, request: messages.Request, answer: type[Answer]) -> Answer:
         """Send a request that has one answer."""
@@ -162,11 +169,13 @@ class Worker:
 class WorkerFactory:
     """Starts the workers of an experiment, which share a cache of compiled code.
 
+    Unless `pinned`, none is kept on as many cores as it has threads, the first ones: for several
+    that compute at the same time, and are not timed.
     Use as a context manager: the cache is gone at the end.
     """
 
     def __init__(self, registry: Registry) -> None:
-        self.registry = registry
+        self.registry, self.pinned = registry, True
         self._cache = tempfile.TemporaryDirectory(prefix="lstmbench-")
 
     def __enter__(self) -> "WorkerFactory":
@@ -218,20 +227,58 @@ class WorkerFactory:
     ) -> Worker:
         """Start a worker that sees the `device`; all there are if it is empty."""
         variables = processes.worker_environment(threads, Path(self._cache.name), device)
-        request = messages.Open(
+        worker = Worker(variables, settings.timeout)
+        try:
+            worker.send(self._request(contender, factory, settings, threads, pinned))
+        except BaseException:
+            worker.close()
+            raise
+        return worker
+
+    def _request(
+        self, contender: Contender, factory: str, settings: Settings, threads: int, pinned: bool
+    ) -> messages.Open:
+        return messages.Open(
             contender=contender,
             factory=factory,
             options=settings.options(contender.device, threads),
             settings=settings,
             task_factory=self.registry.tasks[settings.task].factory,
-            pinned=pinned,
+            pinned=pinned and self.pinned,
         )
-        worker = Worker(variables, settings.timeout)
-        try:
-            worker.send(request)
-        except BaseException:
+
+
+class KeptWorkers(WorkerFactory):
+    """Has workers go on in the same process with other settings: libraries are imported once.
+
+    Between two calls of `again`, the n-th worker of a contender is in the n-th process. A run that
+    is to compare starts has no use for it.
+    """
+
+    def __init__(self, registry: Registry) -> None:
+        super().__init__(registry)
+        self._kept: dict[tuple[Contender, int], Worker] = {}
+        self._started: Counter[Contender] = Counter()
+
+    def __exit__(self, *error: object) -> None:
+        for worker in self._kept.values():
             worker.close()
-            raise
+        super().__exit__(*error)
+
+    def again(self) -> None:
+        """Begin anew with the first process of each contender."""
+        self._started.clear()
+
+    def start(self, contender: Contender, settings: Settings) -> Worker:
+        key = contender, self._started[contender]
+        self._started[contender] += 1
+        worker = self._kept.get(key)
+        if worker and worker.alive:
+            factory = self.registry.backends[contender.backend].factory
+            worker.send(self._request(contender, factory, settings, settings.threads, True))
+            return worker
+        worker = self._kept[key] = super().start(contender, settings)
+        worker.kept = True
         return worker
 
 

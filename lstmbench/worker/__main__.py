@@ -24,6 +24,7 @@ def main() -> None:
         while (data := wire.receive(requests.read)) is not None:
             request = wire.decode_request(data)
             if isinstance(request, Open):
+                session = None  # one that was there makes room first
                 session = Session(request)
                 wire.send(replies, session.opened)
             elif session:

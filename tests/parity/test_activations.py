@@ -4,7 +4,13 @@ from scipy import special
 
 from lstmbench import ModelSpec, Options
 from lstmbench.interface import parameters
-from lstmbench.parity.activations import SIGNS, Activations, Displaced, displacements
+from lstmbench.parity.activations import (
+    APPROXIMATE_UNITS,
+    SIGNS,
+    Activations,
+    Displaced,
+    displacements,
+)
 from lstmbench.parity.oracle import Oracle
 
 EPS = 2.0**-23
@@ -36,11 +42,11 @@ def test_each_errs_by_what_it_is_told_to_its_side(sigmoid: int, tanh: int) -> No
         np.testing.assert_allclose(getattr(one, name)(z), expected, rtol=1e-12)
 
 
-def test_approximate_ones_err_by_half_an_eps_of_one_besides() -> None:
+def test_approximate_ones_err_by_units_of_one_besides() -> None:
     accurate, approximate = displacements("accurate", EPS), displacements("approximate", EPS)
     assert {one.relative for one in accurate + approximate} == {EPS}
     assert {one.absolute for one in accurate} == {0}
-    assert {one.absolute for one in approximate} == {EPS / 2}
+    assert {one.absolute for one in approximate} == {APPROXIMATE_UNITS * EPS}
     assert len({(one.sigmoid_sign, one.tanh_sign) for one in accurate}) == 4
 
 
