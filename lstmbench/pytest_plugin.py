@@ -23,7 +23,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--lstmbench-dtype",
         metavar="DTYPE",
         default="float32",
-        help="float32 or float64. [default: float32]",
+        help="float32, float64, tf32 or bfloat16. [default: float32]",
     )
 
 

@@ -44,8 +44,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     [
         (["run", "--backend=nunpy"], ["backend 'nunpy'", "did you mean 'numpy'", "torch"]),
         (["run", "--task=digit"], ["task 'digit'", "did you mean 'digits'"]),
-        (["run", "--device=cpuu"], ["device 'cpuu'", "auto, cpu, cuda"]),
+        (["run", "--device=cpuu"], ["device 'cpuu'", "auto, cpu"]),
         (["run", "--dtype=float16"], ["--dtype", "'float16'", "float32", "float64"]),
+        (["run", "--dtype=float64", "--tf32"], ["tf32 is a kind of float32", "'float64'"]),
+        (["run", "--backend=numpy", "--dtype=bfloat16"], ["'numpy'", "float32, float64, not in"]),
         (["run", "--batch=0"], ["--batch", "0 is not in the range"]),
         (["run", "--hidden=-3"], ["--hidden", "-3 is not in the range"]),
         (["run", "--epochs=many"], ["--epochs", "'many'"]),
@@ -112,7 +114,7 @@ def test_report_prints_the_same_answer_again(folder: Path) -> None:
     csv = lstmbench("report", str(folder), "--format=csv")
     assert csv.stdout == (folder / "summary.csv").read_text()
     answer = json.loads(lstmbench("report", str(folder), "--format=json").stdout)
-    assert answer["complete"] and answer["passed"] and answer["schema"] == 2
+    assert answer["complete"] and answer["passed"] and answer["schema"] == 3
     (numpy,) = answer["contenders"]
     assert numpy["backend"] == "numpy" and numpy["passed"] and numpy["reasons"] == []
 

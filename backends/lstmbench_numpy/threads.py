@@ -7,8 +7,8 @@ OPERATIONS_A_THREAD = 250_000
 
 With more, waiting for each other takes longer than is gained: on 16 cores, a training step whose
 product of one time step has 2.1 million operations took 4.2 ms with four or eight threads and
-4.8 ms with 16, and one of 8.4 million was fastest with all. Whether two are better than one OpenBLAS
-decides well by itself.
+4.8 ms with 16, and one of 8.4 million was fastest with all. Whether two are better than one
+OpenBLAS decides well by itself.
 """
 
 

@@ -153,7 +153,8 @@ def check_resumable(found: folders.Run, registry: Registry) -> None:
     for contender in found.header.contenders:
         registry.backends[contender.backend]
     now = environment.describe(before["versions"])
-    for name in ("cpu", "cores_usable", "versions"):
+    now, before = ({**one, "gpus": [g["name"] for g in one["gpus"]]} for one in (now, before))
+    for name in ("cpu", "cores_usable", "gpus", "versions"):
         if now[name] != before[name]:
             raise UsageError(
                 f"cannot resume: {name} was {before[name]!r} and is {now[name]!r}; start a new run"

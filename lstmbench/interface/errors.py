@@ -3,6 +3,9 @@
 import difflib
 from collections.abc import Iterable
 
+OUT_OF_MEMORY = ("out of memory", "resource_exhausted", "status_alloc_failed")
+"""What CUDA, XLA, and cuBLAS and cuDNN say when a device has no memory left."""
+
 
 class UsageError(Exception):
     """What the user asked for cannot be done; shown as one line, exit status 2."""
@@ -22,7 +25,8 @@ def unknown(kind: str, value: str, choices: Iterable[str]) -> UsageError:
 
 def out_of_memory(error: BaseException) -> bool:
     """Return whether memory ran out, the host's or a device's, by type or by message."""
-    return isinstance(error, MemoryError) or "out of memory" in str(error).lower()
+    told = str(error).lower()
+    return isinstance(error, MemoryError) or any(sign in told for sign in OUT_OF_MEMORY)
 
 
 def headline(error: BaseException) -> str:

@@ -108,7 +108,8 @@ def _compare(expected: Expected, name: str, value: np.ndarray) -> Found:
     if not np.isfinite(value).all():
         return Found(INFINITE, "not finite")
     if name in expected.margins:
-        return _compare_digits(value, wanted, expected.margins[name], tolerance, approximate)
+        allowed = expected.digit_tolerances.get(name, ([tolerance], [approximate]))
+        return _compare_digits(value, wanted, expected.margins[name], *allowed)
     resolution = expected.resolutions.get(name, 0.0)
     pairs = list(zip(value, wanted, strict=True)) if expected.by_call else [(value, wanted)]
     found = [_compare_reals(a, b, resolution, tolerance, approximate) for a, b in pairs]
@@ -150,21 +151,28 @@ def _compare_digits(
     digits: np.ndarray,
     expected: np.ndarray,
     margins: np.ndarray,
-    tolerance: float,
-    approximate: float,
+    tolerances: list[float],
+    approximates: list[float],
 ) -> Found:
     """Compare greedy digits (..., n): what follows the first mismatch of a sequence is free.
 
-    A first mismatch counts where the oracle's choice was clear.
+    A first mismatch counts where the oracle's choice was clear, by the tolerance at that digit, of
+    which there is one for each or for all.
     """
-    differs = (digits != expected).reshape(-1, digits.shape[-1])
+    length = digits.shape[-1]
+    allowed, wider = (np.broadcast_to(one, length) for one in (tolerances, approximates))
+    differs = (digits != expected).reshape(-1, length)
     first = np.argmax(differs, axis=1)
     rows = np.flatnonzero(differs.any(axis=1))
-    lead = margins.reshape(differs.shape)[rows, first[rows]]
-    furthest = float(lead.max()) if len(rows) else 0.0
+    at = first[rows]
+    lead = margins.reshape(differs.shape)[rows, at]
+    errors = [float((lead / one[at]).max()) if len(rows) else 0.0 for one in (allowed, wider)]
+    determined = int((allowed < WIDEST).sum())
     note = f"{len(rows)} of {len(differs)} sequences differ"
-    found = Found(furthest / tolerance, note, tolerance, approximate, furthest / approximate)
-    if tolerance >= WIDEST and found.approximate_error <= 1:
+    if determined < length:
+        note += f"; the first {determined} of {length} digits are determined"
+    found = Found(errors[0], note, float(allowed[0]), float(wider[0]), errors[1])
+    if not determined and found.approximate_error <= 1:
         return found._replace(note=TOO_SENSITIVE, seen=False)
     return found
 

@@ -118,6 +118,11 @@ def perturbed(parameters: Parameters, eps: float, seed: int) -> Arrays:
     }
 
 
+def by_digit(logits: np.ndarray) -> Arrays:
+    """Return logits (B, n, V) as one array for each of the n digits, in order."""
+    return {f"logits of step {t + 1}": logits[:, t] for t in range(logits.shape[1])}
+
+
 def margins(logits: np.ndarray) -> np.ndarray:
     """Return by how much each top logit leads the second, as a share of the largest.
 
@@ -125,6 +130,11 @@ def margins(logits: np.ndarray) -> np.ndarray:
     """
     second, top = np.sort(logits, axis=-1)[..., -2:].transpose(2, 0, 1)
     return np.asarray((top - second) / np.abs(logits).max())
+
+
+def margins_by_digit(logits: Arrays) -> np.ndarray:
+    """Return the `margins` (B, n) of logits as `by_digit` tells them apart."""
+    return margins(np.stack(list(logits.values()), axis=1))
 
 
 def clipping_allowance(gradients: Arrays, eps: float) -> float:

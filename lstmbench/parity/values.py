@@ -51,6 +51,9 @@ class Expected(Struct, frozen=True, kw_only=True, tag=True):
 
     As a share of the largest logit; the tolerance of such an array is that of the logits.
     """
+    digit_tolerances: dict[str, tuple[list[float], list[float]]] = {}
+    """Of such an array, the tolerance of the logits at each digit, and that of approximate
+    activations: rounding grows from digit to digit. `tolerances` then holds the last of these."""
     by_call: bool = False
     """Whether the first axis of each array counts calls, of which each is compared by itself."""
 

@@ -95,14 +95,15 @@ def measure_library(
 
 def best_seconds(work: Callable[[], object]) -> float:
     """Return the least seconds that a call took, over trials for PROBE_SECONDS."""
-    best, end = float("inf"), time.perf_counter() + PROBE_SECONDS
     work()
-    while True:
-        start = time.perf_counter()
-        if start > end:
-            return best
+    now = time.perf_counter()
+    best, end = float("inf"), now + PROBE_SECONDS
+    while now < end:
+        start = now
         work()
-        best = min(best, time.perf_counter() - start)
+        now = time.perf_counter()
+        best = min(best, now - start)
+    return best
 
 
 def best_seconds_of_many(start: Callable[[], object], wait: Callable[[], None]) -> float:

@@ -6,13 +6,20 @@ from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
+from msgspec.structs import replace
 
 from lstmbench.interface import Backend, Options, Parameters
 from lstmbench.interface.workloads import Arrays, Workload
 from lstmbench.parity import Expected
 from lstmbench.parity.oracle import Oracle
 from lstmbench.parity.oracle_runs import greedy_logits
-from lstmbench.parity.tolerances import at_both_levels, loss_of_step, margins, rounding
+from lstmbench.parity.tolerances import (
+    at_both_levels,
+    by_digit,
+    loss_of_step,
+    margins_by_digit,
+    rounding,
+)
 from lstmbench.parity.variants import Variant, Variants
 
 STEPS_SECONDS = 5.0
@@ -75,7 +82,13 @@ class BlockOracle:
         if workload.carries_over:
             return self._steps(workload, initial, sequences, calls, ends)
         if workload.greedy:
-            return self._digits(workload, initial, sequences, calls)
+            exact = self._load(self.variants.exact, initial)
+            generated = {
+                of_call(name, n): (sequences[n], digits)
+                for n in calls
+                for name, digits in self._called(exact, workload, sequences[n]).items()
+            }
+            return self._digits(workload.name, initial, generated)
         return self._calls(workload, initial, sequences, calls)
 
     def expect_evaluation(self, parameters: Parameters, sequences: Arrays) -> Expected:
@@ -84,26 +97,29 @@ class BlockOracle:
         Logits of the digits "logits" (B, T), and the greedy digits, T of them, after the prompts
         "digits" (n, P), if they are there.
         """
-        batch, prompts, digits = sequences["logits"], sequences.get("digits"), {}
-        if prompts is not None:
-            exact = self._load(self.variants.exact, parameters)
-            digits["digits"] = exact.fetch(exact.generate(prompts, batch.shape[1]))
+        batch, prompts = sequences["logits"], sequences.get("digits")
 
         def logits(variant: Variant) -> Arrays:
             backend = self._load(variant, parameters)
-            found = _on_host(backend, {"logits": backend.forward(backend.stage(batch))[0]})
-            if prompts is not None:
-                found["digits"] = greedy_logits(backend, prompts, digits["digits"])
-            return found
+            return _on_host(backend, {"logits": backend.forward(backend.stage(batch))[0]})
 
         wanted = logits(self.variants.exact)
         accurate, approximate = self._tolerances(logits, wanted)
-        return Expected(
-            name="evaluation",
-            arrays=wanted | digits,
-            tolerances=accurate,
-            approximate_tolerances=approximate,
-            margins={name: margins(wanted[name]) for name in digits},
+        if prompts is None:
+            return Expected(
+                name="evaluation",
+                arrays=wanted,
+                tolerances=accurate,
+                approximate_tolerances=approximate,
+            )
+        exact = self._load(self.variants.exact, parameters)
+        digits = exact.fetch(exact.generate(prompts, batch.shape[1]))
+        found = self._digits("evaluation", parameters, {"digits": (prompts, digits)})
+        return replace(
+            found,
+            arrays=wanted | found.arrays,
+            tolerances=accurate | found.tolerances,
+            approximate_tolerances=approximate | found.approximate_tolerances,
         )
 
     def _load(self, variant: Variant, initial: Parameters) -> Backend:
@@ -125,10 +141,7 @@ class BlockOracle:
         """Each call stands for itself; the widest tolerances of a few serve for all."""
 
         def result(variant: Variant, call: int) -> Arrays:
-            backend = self._load(variant, initial)
-            return _on_host(
-                backend, workload.call(backend, workload.stage(backend, sequences[call]))
-            )
+            return self._called(self._load(variant, initial), workload, sequences[call])
 
         exact = {n: result(self.variants.exact, n) for n in calls}
         terms = sequences[0, :, 1:].size
@@ -147,29 +160,33 @@ class BlockOracle:
             approximate_tolerances=approximate,
         )
 
+    def _called(self, backend: Backend, workload: Workload, sequences: np.ndarray) -> Arrays:
+        """Return what one call hands out."""
+        return _on_host(backend, workload.call(backend, workload.stage(backend, sequences)))
+
     def _digits(
-        self, workload: Workload, initial: Parameters, prompts: np.ndarray, calls: list[int]
+        self, name: str, initial: Parameters, generated: dict[str, tuple[np.ndarray, np.ndarray]]
     ) -> Expected:
-        """Return what is expected of digits: where the oracle's choice is clear, the same."""
-        exact = self._load(self.variants.exact, initial)
-        digits = {
-            n: _on_host(exact, workload.call(exact, workload.stage(exact, prompts[n])))["digits"]
-            for n in calls
-        }
+        """Return what is expected of digits: where the oracle's choice is clear, the same.
 
-        def logits(variant: Variant, n: int) -> Arrays:
-            return {"": greedy_logits(self._load(variant, initial), prompts[n], digits[n])}
+        `generated` are prompts (B, P) and the oracle's digits (B, n), by the name of the digits.
+        Tolerances of the first serve for all.
+        """
 
-        wanted = {n: logits(self.variants.exact, n)[""] for n in calls}
-        first = calls[0]
-        allowed = self._tolerances(lambda variant: logits(variant, first), {"": wanted[first]})
-        accurate, approximate = ({of_call("digits", n): one[""] for n in calls} for one in allowed)
+        def logits(variant: Variant, of: str) -> Arrays:
+            return by_digit(greedy_logits(self._load(variant, initial), *generated[of]))
+
+        first = next(iter(generated))
+        wanted = {of: logits(self.variants.exact, of) for of in generated}
+        allowed = self._tolerances(lambda variant: logits(variant, first), wanted[first])
+        accurate, approximate = (list(one.values()) for one in allowed)
         return Expected(
-            name=workload.name,
-            arrays={of_call("digits", n): digits[n] for n in calls},
-            tolerances=accurate,
-            approximate_tolerances=approximate,
-            margins={of_call("digits", n): margins(wanted[n]) for n in calls},
+            name=name,
+            arrays={of: digits for of, (_, digits) in generated.items()},
+            tolerances=dict.fromkeys(generated, accurate[-1]),
+            approximate_tolerances=dict.fromkeys(generated, approximate[-1]),
+            margins={of: margins_by_digit(one) for of, one in wanted.items()},
+            digit_tolerances=dict.fromkeys(generated, (accurate, approximate)),
         )
 
     def _steps(
@@ -195,8 +212,7 @@ class BlockOracle:
             backend = self._load(variant, initial)
             before, found = backend.parameters(), {}
             for n in range(steps):
-                called = workload.call(backend, workload.stage(backend, sequences[n]))
-                found[loss_of_step(n + 1)] = _on_host(backend, called)["loss"]
+                found[loss_of_step(n + 1)] = self._called(backend, workload, sequences[n])["loss"]
                 if n + 1 in reached:
                     found |= moves(backend.parameters(), before, n + 1)
             return found
@@ -236,5 +252,6 @@ def in_common(expected: Expected, actual: Arrays) -> tuple[Expected, Arrays]:
         approximate_tolerances=chosen(expected.approximate_tolerances),
         resolutions=chosen(expected.resolutions),
         margins=chosen(expected.margins),
+        digit_tolerances=chosen(expected.digit_tolerances),
     )
     return part, chosen(actual)

@@ -1,12 +1,28 @@
 from collections import Counter
+from pathlib import Path
 
+import pytest
+
+from lstmbench.analysis.analyse import analyse
 from lstmbench.execution.launch import SLOWDOWN_EVERY, Launch, in_turn, measure_peaks
-from lstmbench.execution.workers import WorkerFactory, WorkerFailed
+from lstmbench.execution.workers import KeptWorkers, WorkerFactory, WorkerFailed
+from lstmbench.host import gpu
+from lstmbench.interface import BackendInfo
 from lstmbench.interface.workloads import WORKLOADS
-from lstmbench.plugins.registry import discover
+from lstmbench.plugins.registry import Registry, discover
 from lstmbench.protocol.contender import Contender
-from lstmbench.protocol.observations import Block, BlockCheck, Disturbance, Record
+from lstmbench.protocol.observations import (
+    Block,
+    BlockCheck,
+    DeviceMemory,
+    Disturbance,
+    MachinePeaks,
+    Record,
+    Startup,
+)
 from lstmbench.protocol.settings import Settings, from_mapping
+from lstmbench.records.folder import Header, Run
+from lstmbench.report import document
 
 A, B, C = (Contender(backend=name) for name in "abc")
 
@@ -71,3 +87,79 @@ def test_the_machines_peaks_are_measured_in_a_worker() -> None:
     assert machine.launch == 3
     assert 1e8 < machine.matrix_flops_per_second < 1e15
     assert 1e8 < machine.memory_bytes_per_second < 1e13
+
+
+# GPUs, of which two are made up
+
+
+@pytest.fixture
+def registry(monkeypatch: pytest.MonkeyPatch) -> Registry:
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1] / "support"), prepend=":")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-a,MIG-b")
+    found = discover()
+    for name, made in (("like", "GpuLike"), ("silent", "TellsNothing")):
+        found.backends.add(BackendInfo(name, f"gpulike:{made}", devices=("cuda",)), "theirs")
+    return found
+
+
+def on_gpus(registry: Registry, contenders: list[Contender], **given: bool) -> list[Record]:
+    records: list[Record] = []
+    with WorkerFactory(registry) as factory:
+        names = ["forward"]
+        Launch(factory, settings(), 1, records.append, fail, workloads=names, **given).run(
+            contenders
+        )
+    return records
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_each_contender_sees_its_device_and_its_library_measures_it(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch, together: bool
+) -> None:
+    hot = gpu.GpuState(device="cuda:1", temperature_celsius=91, throttles=["power cap"])
+    monkeypatch.setattr(gpu.GpuMonitor, "states", lambda self: [hot])
+    contenders = [
+        Contender(backend="like", device="cuda:1"),
+        Contender(backend="silent", device="cuda"),
+        Contender(backend="numpy"),
+    ]
+    records = on_gpus(registry, contenders, together=together)
+    like, silent, numpy = (r for r in records if isinstance(r, Startup))
+    assert like.description["sees"] == "MIG-b" and silent.description["sees"] == "GPU-a"
+    assert like.device_memory == DeviceMemory(peak_bytes=7 << 20, told_by="library")
+    assert silent.device_memory is None, "there is no driver here to tell"
+    assert numpy.device_memory is None
+    peaks = {r.contender: r for r in records if isinstance(r, MachinePeaks)}
+    assert set(peaks) == set(contenders[:2]), "NumPy measures the CPU's"
+    of_like, of_silent = peaks[contenders[0]], peaks[contenders[1]]
+    assert of_like.matrix_flops_per_second and of_like.memory_bytes_per_second
+    assert of_like.dispatch_seconds and of_silent.dispatch_seconds is None
+    header = Header(
+        lstmbench="",
+        created="",
+        settings=settings(),
+        contenders=contenders,
+        skipped={},
+        environment={"gpus": []},
+    )
+    found = analyse(Run(header, records))
+    assert found["like:cuda:1"].roofline.keys() == {"forward"}
+    assert not found["silent:cuda"].roofline, "no other device's rates are put in their place"
+    assert "the clocks of cuda:1 were held down by power cap" in " ".join(
+        document._disturbances(found)
+    )
+
+
+def test_kept_workers_go_on_in_the_same_process_with_other_settings(registry: Registry) -> None:
+    one = Contender(backend="like", device="cuda")
+    with KeptWorkers(registry) as factory:
+        processes = []
+        for hidden in (8, 12):
+            factory.again()
+            for _ in range(2):
+                records: list[Record] = []
+                chosen = settings(hidden=hidden)
+                Launch(factory, chosen, 1, records.append, fail, workloads=["forward"]).run([one])
+                (startup,) = (r for r in records if isinstance(r, Startup))
+                processes.append(startup.description["process"])
+    assert processes[:2] == processes[2:] and len(set(processes)) == 2

@@ -176,7 +176,7 @@ def test_close_ends_a_worker_that_is_busy(start: Start, monkeypatch: pytest.Monk
     with start() as worker:
         process = worker.pid
         worker.ask(opening("Hangs"), Opened)
-        worker._send(TRAIN)
+        worker.send(TRAIN)
     assert gone(process)
 
 

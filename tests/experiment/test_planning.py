@@ -8,6 +8,7 @@ import pytest
 
 from lstmbench import UsageError
 from lstmbench.experiment import planning
+from lstmbench.host import gpu
 from lstmbench.interface import BackendInfo
 from lstmbench.plugins import registry as plugins
 from lstmbench.plugins.registry import Broken, Registry
@@ -81,6 +82,79 @@ def test_if_nothing_is_left_every_reason_is_told(registry: Registry) -> None:
         registry.backends.add(BackendInfo(name, "m:C"), "usurper")
     with pytest.raises(UsageError, match=r"no backend can be used: mine: claimed by .* usurper;"):
         plan(registry, backend="all")
+
+
+# Devices, with a made-up number of GPUs
+
+
+@pytest.fixture
+def gpus(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> Registry:
+    """Two GPUs, which `both` can use and `numpy` and `mine` cannot."""
+    monkeypatch.setattr(gpu, "identifiers", lambda: ["0", "1"])
+    registry.backends.add(
+        BackendInfo("both", NUMPY.factory, devices=("cpu", "cuda"), dtypes=("float32", "bfloat16")),
+        "three",
+    )
+    return registry
+
+
+def contenders(registry: Registry, **given: object) -> list[str]:
+    header = planning.plan(from_mapping({**SMALL, **given}, "test"), registry)
+    return [one.label for one in header.contenders]
+
+
+def test_both_devices_of_one_backend_are_two_contenders(gpus: Registry) -> None:
+    found = contenders(gpus, backend="both,numpy", device="cpu,cuda,cuda:1")
+    assert found == ["both", "both:cuda", "both:cuda:1", "numpy"]
+
+
+@pytest.mark.parametrize("device", ["cuda:2", "cuda:x", "tpu", "cuda:"])
+def test_a_device_that_is_not_there_is_refused_with_those_that_are(
+    gpus: Registry, device: str
+) -> None:
+    choices = "choices: auto, cpu, cuda, cuda:0, cuda:1"
+    with pytest.raises(UsageError, match=f"unknown device '{device}'.*{choices}"):
+        contenders(gpus, backend="both", device=device)
+
+
+@pytest.mark.parametrize("device", ["cuda", "cuda:0"])
+def test_without_a_gpu_cuda_is_refused(
+    gpus: Registry, monkeypatch: pytest.MonkeyPatch, device: str
+) -> None:
+    monkeypatch.setattr(gpu, "identifiers", list)
+    with pytest.raises(UsageError, match=rf"{device}': no NVIDIA GPU .* \(choices: auto, cpu\)"):
+        contenders(gpus, backend="both", device=device)
+
+
+@pytest.mark.parametrize(
+    ("given", "chosen"),
+    [
+        ("both:cuda", "both:cuda"),
+        ("both:cuda:1", "both:cuda:1"),
+        ("both", "both"),
+        ("both:cpu", "both"),
+        ("numpy", "numpy"),
+        ("", "both"),
+    ],
+)
+def test_a_baseline_is_a_contender_by_label_or_by_backend(
+    gpus: Registry, given: str, chosen: str
+) -> None:
+    values = {"backend": "both,numpy", "device": "cpu,cuda,cuda:1", "baseline": given}
+    header = planning.plan(from_mapping({**SMALL, **values}, "test"), gpus)
+    assert header.settings.baseline == chosen
+
+
+def test_a_baseline_that_is_not_there_is_refused_with_the_labels(gpus: Registry) -> None:
+    with pytest.raises(UsageError, match=r"baseline 'both:cuda'.*choices: both, numpy"):
+        contenders(gpus, backend="both,numpy", device="cpu", baseline="both:cuda")
+
+
+def test_bfloat16_leaves_out_who_has_it_not_and_tf32_nobody(gpus: Registry) -> None:
+    names, skipped = plan(gpus, backend="all", dtype="bfloat16")
+    assert names == ["both"]
+    assert skipped["numpy"] == "it computes in float32, float64, not in bfloat16"
+    assert plan(gpus, backend="all", dtype="tf32")[0] == ["both", "mine", "numpy"]
 
 
 # The command line, with somebody else's distributions on the path

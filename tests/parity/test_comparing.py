@@ -176,6 +176,32 @@ def test_digits_may_differ_first_at_a_tie_alone(digits: list[list[int]], passes:
     assert found.passed == passes
 
 
+GROWING = replace(GENERATED, digit_tolerances={"digits": ([1e-7, 1e-5, 0.6], [1e-6, 1e-4, 1.0])})
+
+
+@pytest.mark.parametrize(
+    ("digits", "outcome"),
+    [
+        ([[1, 2, 3], [4, 5, 6]], "passed"),
+        ([[1, 2, 9], [4, 5, 6]], "passed"),  # as far as rounding has grown there
+        ([[1, 9, 3], [4, 5, 6]], "passed"),
+        ([[9, 2, 3], [4, 5, 6]], "failed"),
+        ([[1, 2, 3], [4, 9, 6]], "failed"),
+    ],
+)
+def test_each_digit_has_the_tolerance_that_rounding_has_grown_to(
+    digits: list[list[int]], outcome: str
+) -> None:
+    found = compare_arrays(GROWING, {"digits": np.array(digits, np.uint8)})
+    assert found.outcome == outcome
+    assert "the first 2 of 3 digits are determined" in found.note
+
+
+def test_digits_of_which_not_even_the_first_is_determined_are_not_seen() -> None:
+    nothing = replace(GENERATED, digit_tolerances={"digits": ([0.5] * 3, [0.5] * 3)})
+    assert compare_arrays(nothing, {"digits": DIGITS}).outcome == "not seen"
+
+
 def test_digits_of_another_shape_or_none_differ() -> None:
     assert not compare_arrays(GENERATED, {"digits": DIGITS[:, :2]}).passed
     assert not compare_arrays(GENERATED, {}).passed

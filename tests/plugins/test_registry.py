@@ -213,9 +213,9 @@ BROKEN = {
 
         @hookimpl
         def lstmbench_backends():
-            return [BackendInfo("late", "m:C", interface=2)]
+            return [BackendInfo("late", "m:C", interface=3)]
         """,
-        "needs interface 2, this lstmbench has 1; pip install --upgrade lstmbench$",
+        "needs interface 3, this lstmbench has 2; pip install --upgrade lstmbench$",
     ),
     "passes_what_is_not_known": (
         """

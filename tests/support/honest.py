@@ -389,7 +389,12 @@ DISPLACED = [
     displaced(0.5, 0.5, 1),
 ]
 """Activations that err to one side, as far as some good libraries' do."""
-APPROXIMATE: list[type[Backend]] = [displaced(-8, 8, 8), displaced(8, 8, 8), displaced(1, 1, 16)]
+APPROXIMATE: list[type[Backend]] = [
+    displaced(-8, 8, 8),
+    displaced(8, 8, 8),
+    displaced(1, 1, 16),
+    displaced(1, 1, 28),
+]
 """Activations as in the fast arithmetic of a GPU: good to some units of 1, not of their value."""
 
 Approximate = APPROXIMATE[0]

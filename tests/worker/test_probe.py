@@ -88,6 +88,14 @@ def test_a_librarys_rates_are_those_of_its_work(clockwork: Callable[..., Clockwo
     assert found.dispatch_seconds == pytest.approx(1e-5, rel=0.05)
 
 
+def test_work_that_takes_longer_than_a_probe_is_measured_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seconds = iter([0.0, 7.0, 99.0])
+    monkeypatch.setattr(probe, "time", SimpleNamespace(perf_counter=lambda: next(seconds)))
+    assert probe.best_seconds(lambda: None) == 7.0
+
+
 def test_what_a_library_does_not_offer_is_not_known(clockwork: Callable[..., Clockwork]) -> None:
     found = probe.measure_library(3, GPU, clockwork("nothing"), working_set=1000)
     assert found.matrix_flops_per_second is None and found.memory_bytes_per_second is None

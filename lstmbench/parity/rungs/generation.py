@@ -8,7 +8,7 @@ import numpy as np
 from lstmbench.parity.climb import Climb
 from lstmbench.parity.oracle_runs import OracleRuns, greedy_logits
 from lstmbench.parity.rungs.base import EVERYWHERE, Rung
-from lstmbench.parity.tolerances import margins
+from lstmbench.parity.tolerances import by_digit, margins_by_digit
 from lstmbench.parity.values import Arrays, Expected
 
 
@@ -49,14 +49,15 @@ class Generate(Rung):
 
         def logits(climb: Climb) -> Arrays:
             self.prepare(climb)
-            return {"digits": greedy_logits(climb.backend, prompts, digits)}
+            return by_digit(greedy_logits(climb.backend, prompts, digits))
 
         wanted = runs.observe(logits)
-        accurate, approximate = runs.tolerances(logits, wanted)
+        accurate, approximate = (list(one.values()) for one in runs.tolerances(logits, wanted))
         return Expected(
             name=self.name,
             arrays={"digits": digits},
-            tolerances=accurate,
-            approximate_tolerances=approximate,
-            margins={"digits": margins(wanted["digits"])},
+            tolerances={"digits": accurate[-1]},
+            approximate_tolerances={"digits": approximate[-1]},
+            margins={"digits": margins_by_digit(wanted)},
+            digit_tolerances={"digits": (accurate, approximate)},
         )
