@@ -235,9 +235,11 @@ def lines(found: dict[str, Any]) -> Iterator[str]:
 )
 def main(device: str, seconds: float, output: Path) -> None:
     """Find out all that is to be known of a machine with a GPU."""
-    output.mkdir(parents=True, exist_ok=True)
-    session = Session(output, seconds, device)
     try:
+        if output.exists() and any(output.iterdir()):
+            raise UsageError(f"output folder {str(output)!r} exists and is not empty")
+        output.mkdir(parents=True, exist_ok=True)
+        session = Session(output, seconds, device)
         measure(session)
     except UsageError as error:
         print(error, file=sys.stderr)

@@ -99,7 +99,8 @@ class Graphs:
             self._stream, self._pool = cuda.Stream(), cuda.graph_pool_handle()
             self._clean_up()
             reason = str(error).partition("\n")[0]
-            self.failed.append(f"{getattr(function, '__name__', function)}: {reason}")
+            told = f"{getattr(function, '__name__', function)}: {reason}"
+            self.failed += [told] if told not in self.failed else []
             return None
 
     def _capture_or_raise(self, function: Function, *arguments: Tensor, **options: int) -> Captured:

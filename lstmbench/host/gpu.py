@@ -146,7 +146,7 @@ def identifier(device: str) -> str | None:
 
 
 def gpus() -> list[dict[str, Any]]:
-    """Return the GPUs of this machine: name, driver, memory, and the clocks and power at most."""
+    """Return each GPU's name, driver, memory, clock and power at most, and temperature now."""
 
     def one(nvml: Any, number: int) -> dict[str, Any]:
         handle = nvml.nvmlDeviceGetHandleByIndex(number)
@@ -158,6 +158,7 @@ def gpus() -> list[dict[str, Any]]:
             "power_limit_watts": _maybe(
                 lambda: nvml.nvmlDeviceGetPowerManagementLimit(handle) / 1e3
             ),
+            "temperature_celsius": _maybe(lambda: nvml.nvmlDeviceGetTemperature(handle, 0)),
         }
 
     return ask(lambda nvml: [one(nvml, n) for n in range(nvml.nvmlDeviceGetCount())], [])

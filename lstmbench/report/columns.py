@@ -26,7 +26,8 @@ class Column:
     """One column: where its values come from, and how they are shown.
 
     `title` is the heading with the unit in it; BASELINE in it stands for the baseline's name.
-    `cell` gives the text of a cell where rounding the value is not enough.
+    `cell` gives the text of a cell where rounding the value is not enough. Where no contender has
+    anything to say, a `rare` column is left out of tables.
     """
 
     key: str
@@ -35,6 +36,7 @@ class Column:
     scale: float = 1
     form: str = ".3g"
     cell: Callable[[ContenderResult, RunResult], str] | None = None
+    rare: bool = False
 
     def text(self, one: ContenderResult, run: RunResult) -> str:
         """Return what stands in a table: a rounded number with its interval, or a dash."""
@@ -48,6 +50,10 @@ class Column:
         if isinstance(value, int | float):
             return format(value * self.scale, self.form)
         return str(value)
+
+    def told(self, run: RunResult) -> bool:
+        """Return whether the column belongs into a table."""
+        return not self.rare or any(self.text(one, run) != NOTHING for one in run.contenders)
 
     def heading(self, run: RunResult) -> str:
         """Return the heading."""
@@ -224,6 +230,11 @@ def _device_memory_cell(one: ContenderResult, run: RunResult) -> str:
     return f"{mark}{one.device_memory.peak_bytes / 2**20:.0f}"
 
 
+def _computed_in_cell(one: ContenderResult, run: RunResult) -> str:
+    told = one.computed_in(run.settings)
+    return NOTHING if told == run.settings.dtype else told
+
+
 def _is_part(workload: Workload) -> bool:
     """Return whether a workload's time belongs beside the parts of a training step."""
     return workload is not MAIN and not workload.timed_apart
@@ -268,7 +279,13 @@ REPAID = Column(
     "start repaid after, steps",
     cell=_repaid_cell,
 )
-COMPUTED_IN = Column("computed_in", lambda one, run: one.computed_in(run.settings), "computed in")
+COMPUTED_IN = Column(
+    "computed_in",
+    lambda one, run: one.computed_in(run.settings),
+    "computed in",
+    cell=_computed_in_cell,
+    rare=True,
+)
 DISPATCH = Column("dispatch_seconds", _of("dispatch_seconds"))
 PRECISION = Column(
     "forward_error", _of("forward_error"), "effective precision", cell=_precision_cell
@@ -278,7 +295,7 @@ MEMORY = (
     Column(
         "peak_bytes_above_import", _of("peak_bytes_above_import"), "above import", 2**-20, ".0f"
     ),
-    Column("device_peak_bytes", _device_bytes, "on GPU, MiB", cell=_device_memory_cell),
+    Column("device_peak_bytes", _device_bytes, "on GPU, MiB", cell=_device_memory_cell, rare=True),
 )
 LOSSES = (
     Column("train_loss_nats", _of("train_loss"), "train loss, nats", form=".3f"),

@@ -143,6 +143,7 @@ def _measured(run: RunResult) -> str:
 
 
 def _table(title: str, columns: tuple[Column, ...], run: RunResult) -> Table:
+    columns = tuple(column for column in columns if column.told(run))
     return Table(
         title=title,
         columns=[column.heading(run) for column in columns],
