@@ -58,7 +58,8 @@ class Network(nn.Module):
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """Return logits (T, B, V) and the last state (h, c), each (L, B, H), of tokens (T, B)."""
         hidden, (h, c) = self._lstm(self.one_hot[tokens], state)
-        return self._logits(hidden), (h.to(self.dtype), c.to(self.dtype))
+        logits = functional.linear(hidden, *self._output_layer()).to(self.dtype)
+        return logits, (h.to(self.dtype), c.to(self.dtype))
 
     def after(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """Return the state after tokens (T, B), from a zero state, in the dtype used inside."""
@@ -86,11 +87,9 @@ class Network(nn.Module):
         kinds = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
         return [self._of_layer(kind, layer).to(self.inside) for kind in kinds]
 
-    def _logits(self, hidden: Tensor) -> Tensor:
-        """Return the logits (..., V) from h of the top layer (..., H)."""
-        weight, bias = self.linear.weight, self.linear.bias
-        logits = functional.linear(hidden, weight.to(self.inside), bias.to(self.inside))
-        return logits.to(self.dtype)
+    def _output_layer(self) -> list[Tensor]:
+        """Return weight and bias of the output layer in the dtype used inside."""
+        return [self.linear.get_parameter(kind).to(self.inside) for kind in ("weight", "bias")]
 
     @torch.inference_mode()
     def decode(
@@ -102,7 +101,7 @@ class Network(nn.Module):
         as long on a single step of a single sequence.
         """
         layers = self.lstm.num_layers
-        weights = [self._inside(n) for n in range(layers)]
+        weights, output = [self._inside(n) for n in range(layers)], self._output_layer()
         if state is None:
             zero = self.one_hot.new_zeros(layers, len(digit), self.lstm.hidden_size)
             state = zero, zero
@@ -113,6 +112,6 @@ class Network(nn.Module):
             for n in range(layers):
                 hidden[n], cell[n] = torch.lstm_cell(x, (hidden[n], cell[n]), *weights[n])
                 x = hidden[n]
-            digit = self._logits(x).argmax(-1)
+            digit = functional.linear(x, *output).argmax(-1)
             digits.append(digit)
         return digits
