@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from lstmbench.interface.errors import UsageError
+from lstmbench.interface.errors import OracleFailed, UsageError
 from lstmbench.protocol.settings import Settings
 
 if TYPE_CHECKING:
@@ -32,6 +32,9 @@ def main() -> None:
         message = error.format_message()
     except UsageError as error:
         message = str(error)
+    except OracleFailed as error:
+        click.echo(f"lstmbench: {error}; what was measured is kept", err=True)
+        sys.exit(EXIT_FAILED)
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted; what was measured is kept", err=True)
         sys.exit(EXIT_INTERRUPTED)

@@ -96,6 +96,7 @@ def analyse(run: Run, known: dict[str, KnownFailures] | None = None) -> RunResul
         stolen_share=_highest([d.stolen_share for d in disturbances]),
         gpu_processes=_highest([d.gpu_processes for d in disturbances]),
         gpus=_gpus(disturbances),
+        other_failures=[f for f in records.all(Failure) if f.contender not in contenders],
         measured_share=_measured_share(records),
     )
 

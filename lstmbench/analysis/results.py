@@ -151,6 +151,8 @@ class RunResult:
     """The most that others used of the machine during any launch."""
     gpus: list[GpuState]
     """How each GPU did at its worst."""
+    other_failures: list[Failure]
+    """Those of the oracle's process."""
     measured_share: float | None
     """Seconds inside timed regions as a share of those that the finished launches took."""
 

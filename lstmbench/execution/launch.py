@@ -10,7 +10,7 @@ from contextlib import ExitStack
 
 import numpy as np
 
-from lstmbench.execution.workers import Worker, WorkerFactory, WorkerFailed
+from lstmbench.execution.workers import OracleWorker, Worker, WorkerFactory, WorkerFailed
 from lstmbench.host import gpu
 from lstmbench.host.gpu import GpuMonitor
 from lstmbench.host.load import LoadMonitor
@@ -82,7 +82,7 @@ class Launch:
         self.workers: dict[Contender, Worker] = {}
         self.calls: dict[Contender, dict[str, int]] = {}
 
-    def run(self, contenders: list[Contender], oracle: Worker | None = None) -> None:
+    def run(self, contenders: list[Contender], oracle: OracleWorker | None = None) -> None:
         """Start all contenders and time all rounds.
 
         With an oracle, what one round, drawn at random, computed inside the clock is verified.
@@ -102,8 +102,8 @@ class Launch:
             gpus = GpuMonitor(
                 {one.device for one in self.workers if gpu.kind(one.device) == gpu.CUDA}
             )
-            ours = [*self.workers.values(), *([oracle] if oracle else [])]
-            monitor = LoadMonitor(worker.pid for worker in ours)
+            ours = [worker.pid for worker in self.workers.values()]
+            monitor = LoadMonitor([*ours, *([oracle.pid] if oracle else [])])
             for round_ in range(self.rounds):
                 check = oracle if round_ == checked_round else None
                 for workload in self.workloads:
@@ -153,7 +153,7 @@ class Launch:
                 calls[workload] = whole
 
     def _round(
-        self, contenders: list[Contender], round_: int, workload: str, oracle: Worker | None
+        self, contenders: list[Contender], round_: int, workload: str, oracle: OracleWorker | None
     ) -> None:
         """Time one block of each contender; then verify them, if there is an oracle."""
         timed = []
@@ -188,7 +188,7 @@ class Launch:
         del self.workers[contender]
 
     def _check(
-        self, oracle: Worker, round_: int, workload: str, contenders: list[Contender]
+        self, oracle: OracleWorker, round_: int, workload: str, contenders: list[Contender]
     ) -> None:
         """Compare some of what each contender computed inside the clock with the oracle's."""
         random = random_generator(self.settings.seed, CHECK_KEY, self.number, round_)

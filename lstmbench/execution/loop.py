@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from lstmbench.execution.launch import Fail, Launch, LevelOf, measure_peaks
 from lstmbench.execution.stopping import StoppingRule
-from lstmbench.execution.workers import Worker, WorkerFactory
+from lstmbench.execution.workers import OracleWorker, WorkerFactory
 from lstmbench.interface.workloads import WORKLOADS
 from lstmbench.protocol.contender import Contender
 from lstmbench.protocol.observations import Finished, Record, Stopped
@@ -27,7 +27,7 @@ class TimingLoop:
     rule: StoppingRule
     record: Callable[[Record], None]
     fail: Fail
-    oracle: Worker | None = None
+    oracle: OracleWorker | None = None
     advance: Callable[[], None] = lambda: None
     workloads: Iterable[str] = tuple(WORKLOADS)
     level: LevelOf = lambda contender: "approximate"  # a field's default

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 from lstmbench import parity
-from lstmbench.execution.workers import Worker, WorkerFactory, WorkerFailed
+from lstmbench.execution.workers import OracleWorker, Worker, WorkerFactory, WorkerFailed
 from lstmbench.interface import Precision
 from lstmbench.interface.errors import UsageError
 from lstmbench.parity import comparing
@@ -58,9 +58,9 @@ def _of_run(factory: WorkerFactory, settings: Settings) -> Expectations:
         return found
 
 
-def _expected_at(oracle: Worker, case: str) -> dict[str, parity.Expected]:
+def _expected_at(oracle: OracleWorker, case: str) -> dict[str, parity.Expected]:
     try:
-        replies = list(oracle.stream(ExpectCase(case=case), Done))
+        replies = oracle.collect(ExpectCase(case=case), Done, parity.Expected)
     except WorkerFailed as error:
         if error.kind == "refused":
             raise UsageError(error.message) from None
@@ -76,7 +76,7 @@ def climb(worker: Worker, contender: Contender, expected: Expectations) -> Itera
     for case in expected:
         ahead = iter(rungs(case))
         try:
-            for reply in worker.stream(ObserveCase(case=case), Done):
+            for reply in worker.stream(ObserveCase(case=case), Done, parity.Observation):
                 if isinstance(reply, parity.Observation):
                     next(ahead)
                     yield RungResult(

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from lstmbench.execution.workers import Worker, WorkerFactory
+from lstmbench.execution.workers import OracleWorker, WorkerFactory
 from lstmbench.host import cpu
 from lstmbench.parity import Comparison, Expected, losses
 from lstmbench.parity.activations import Level
@@ -69,7 +69,7 @@ def _train_all(
         epochs = EXACT_EPOCHS if variant == "exact" else settings.epochs
         request = TrainOracle(variant=variant, epochs=epochs, seconds=ORACLE_SECONDS)
         with factory.open_oracle(settings) as oracle:
-            return list(oracle.stream(request, OracleTrained))
+            return oracle.collect(request, OracleTrained, OracleEpoch)
 
     missing = [variant for variant in variants if variant not in finished]
     with ThreadPoolExecutor(cpu.usable_cores()) as pool:
@@ -78,7 +78,7 @@ def _train_all(
 
 
 def check_evaluation(
-    oracle: Worker, contender: Contender, settings: Settings, level: Level, found: Evaluated
+    oracle: OracleWorker, contender: Contender, settings: Settings, level: Level, found: Evaluated
 ) -> Iterator[TrainingCheck]:
     """Yield what comes of comparing an evaluation with the oracle's at the same parameters."""
 

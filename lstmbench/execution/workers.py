@@ -7,13 +7,16 @@ import subprocess
 import sys
 import tempfile
 import time
+import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from threading import Thread
+from typing import IO, Any, TypeVar
 
 from lstmbench.host import processes
+from lstmbench.interface.errors import OracleFailed, headline
 from lstmbench.plugins.registry import Registry
 from lstmbench.protocol import messages, wire
 from lstmbench.protocol.contender import Contender
@@ -22,6 +25,8 @@ from lstmbench.protocol.settings import Settings
 
 LOG_TAIL_BYTES = 4000
 EXIT_SECONDS = 10
+LOOK_SECONDS = 1.0
+"""How often it is looked whether a worker that says nothing is still there."""
 
 ORACLE = Contender(backend="oracle")
 ORACLE_FACTORY = "lstmbench.parity.oracle:Oracle"
@@ -37,20 +42,41 @@ class WorkerFailed(Exception):
         self.kind, self.message, self.traceback = kind, message, traceback
 
 
+class Log(Thread):
+    """Reads all that a worker prints, and keeps the last of it."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        super().__init__(daemon=True)
+        self._stream, self._kept = stream, b""
+        self.start()
+
+    def run(self) -> None:
+        with self._stream:
+            while part := os.read(self._stream.fileno(), 1 << 16):
+                self._kept = (self._kept + part)[-LOG_TAIL_BYTES:]
+
+    def tail(self) -> str:
+        """Return the last that a worker has printed, which has ended."""
+        self.join(LOOK_SECONDS)
+        return self._kept.decode(errors="replace")
+
+
 class Worker:
     """A worker process. Use as a context manager: it is gone at the end, unless it is `kept`."""
 
     def __init__(self, environment: Mapping[str, str], timeout: float) -> None:
         self.timeout, self.kept = timeout, False
-        self._log = tempfile.TemporaryFile()  # noqa: SIM115  # closed in close()
+        self._mark = uuid.uuid4().hex
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", "lstmbench.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=self._log,
-            env=dict(environment),
+            stderr=subprocess.PIPE,
+            env={**environment, processes.MARK: self._mark},
             start_new_session=True,
         )
+        assert self._process.stderr is not None
+        self._log = Log(self._process.stderr)
 
     def __enter__(self) -> "Worker":
         return self
@@ -73,14 +99,16 @@ class Worker:
         """Wait for the answer to the last request."""
         reply = self._receive()
         if not isinstance(reply, answer):
-            raise TypeError(f"a worker answered {reply!r} in place of {answer.__name__}")
+            raise self._unreadable(f"{type(reply).__name__} in place of {answer.__name__}")
         return reply
 
-    def stream(self, request: messages.Request, last: type) -> Iterator[Any]:
-        """Send a request that has several answers; the last is of type `last`."""
+    def stream(self, request: messages.Request, last: type, *others: type) -> Iterator[Any]:
+        """Send a request that has several answers, the last of type `last`."""
         self.send(request)
         while True:
             reply = self._receive()
+            if not isinstance(reply, (last, *others)):
+                raise self._unreadable(f"an unexpected {type(reply).__name__}")
             yield reply
             if isinstance(reply, last):
                 return
@@ -98,10 +126,37 @@ class Worker:
         data = wire.receive(self._reader(time.monotonic() + self.timeout))
         if data is None:
             raise self._ended()
-        reply = wire.decode_reply(data)
+        try:
+            reply = wire.decode_reply(data)
+        except Exception as error:  # whatever is wrong with it, it is the worker that has sent it
+            raise self._unreadable(headline(error)) from None
         if isinstance(reply, messages.Raised):
             raise WorkerFailed(reply.kind, reply.message, reply.traceback)
         return reply
+
+    def _readable(self, pipe: int, deadline: float) -> bool:
+        """Wait until there is something to read, or the end; whether there is.
+
+        A worker that has died may have left a child that holds the pipe open. A worker that says
+        nothing until the deadline is killed.
+        """
+        while True:
+            left = deadline - time.monotonic()
+            ready, _, _ = select.select([pipe], [], [], max(0.0, min(left, LOOK_SECONDS)))
+            if ready:
+                return True
+            if not self.alive:
+                # What it wrote at last may have come since.
+                return bool(select.select([pipe], [], [], 0)[0])
+            if left <= 0:
+                self.kill()
+                message = f"no answer within {self.timeout:g} s; killed"
+                raise WorkerFailed("hung", message, self._tail())
+
+    def _unreadable(self, what: str) -> WorkerFailed:
+        """End a worker whose replies make no sense; return why."""
+        self.kill()
+        return WorkerFailed("aborted", f"a reply that cannot be understood: {what}", self._tail())
 
     def _reader(self, deadline: float) -> Callable[[int], bytes]:
         assert self._process.stdout is not None
@@ -110,11 +165,8 @@ class Worker:
         def read(count: int) -> bytes:
             data = bytearray()  # of bytes, each part would copy all that came before
             while len(data) < count:
-                ready, _, _ = select.select([pipe], [], [], max(0, deadline - time.monotonic()))
-                if not ready:
-                    self.kill()
-                    message = f"no answer within {self.timeout:g} s; killed"
-                    raise WorkerFailed("hung", message, self._tail())
+                if not self._readable(pipe, deadline):
+                    break
                 part = os.read(pipe, count - len(data))
                 if not part:
                     break
@@ -139,9 +191,7 @@ class Worker:
         return WorkerFailed("aborted", f"ended with exit status {status}", self._tail())
 
     def _tail(self) -> str:
-        size = self._log.seek(0, os.SEEK_END)
-        self._log.seek(max(0, size - LOG_TAIL_BYTES))
-        return self._log.read().decode(errors="replace")
+        return self._log.tail()
 
     @property
     def pid(self) -> int:
@@ -153,6 +203,7 @@ class Worker:
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
+        processes.kill_marked(self._mark)
 
     def close(self) -> None:
         """Let the worker end, or end it; what it started ends with it."""
@@ -163,7 +214,6 @@ class Worker:
             self._process.wait(EXIT_SECONDS)
         self.kill()
         self._process.stdout.close()
-        self._log.close()
 
 
 class WorkerFactory:
@@ -199,14 +249,18 @@ class WorkerFactory:
         factory, device = self.registry.backends[contender.backend].factory, contender.device
         return self._start(contender, factory, settings, settings.threads, device=device)
 
-    def open_oracle(self, settings: Settings, threads: int | None = None) -> Worker:
+    def open_oracle(self, settings: Settings, threads: int | None = None) -> "OracleWorker":
         """Return a fresh worker with the float64 oracle.
 
         It has one thread unless given, as it must not depend on a quiet machine; that may run on
         any core, so that two oracles can work side by side.
         """
         pinned = threads is not None
-        return _opened(self._start(ORACLE, ORACLE_FACTORY, settings, threads or 1, pinned))[0]
+
+        def start() -> Worker:
+            return _opened(self._start(ORACLE, ORACLE_FACTORY, settings, threads or 1, pinned))[0]
+
+        return OracleWorker(start)
 
     def devices(self, backend: str, settings: Settings) -> list[str]:
         """Return the kinds of device that a backend finds here, best first."""
@@ -246,6 +300,60 @@ class WorkerFactory:
             task_factory=self.registry.tasks[settings.task].factory,
             pinned=pinned and self.pinned,
         )
+
+
+class OracleWorker:
+    """The worker of the oracle: if it dies or hangs it is started again, once.
+
+    It is asked for what does not depend on earlier requests. Use as a context manager. Raises
+    OracleFailed where a worker raises WorkerFailed, except for what is refused.
+    """
+
+    def __init__(self, start: Callable[[], Worker]) -> None:
+        self._start, self._failed = start, False
+        self._worker: Worker | None = None
+        self._trying(lambda worker: None)
+
+    def __enter__(self) -> "OracleWorker":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    @property
+    def pid(self) -> int:
+        """The process number of the present worker."""
+        assert self._worker
+        return self._worker.pid
+
+    def ask(self, request: messages.Request, answer: type[Answer]) -> Answer:
+        """Send a request that has one answer."""
+        return self._trying(lambda worker: worker.ask(request, answer))
+
+    def collect(self, request: messages.Request, last: type, *others: type) -> list[Any]:
+        """Send a request that has several answers, the last of type `last`; return all."""
+        return self._trying(lambda worker: list(worker.stream(request, last, *others)))
+
+    def close(self) -> None:
+        """Let the worker end."""
+        if self._worker:
+            self._worker.close()
+
+    def _trying(self, work: Callable[[Worker], Answer]) -> Answer:
+        while True:
+            try:
+                self._worker = self._worker or self._start()
+                return work(self._worker)
+            except WorkerFailed as error:
+                self.close()
+                self._worker = None
+                if error.kind == "refused":
+                    raise
+                if self._failed or error.kind == "raised":
+                    raise OracleFailed(
+                        f"the oracle failed: {error.kind}: {error.message}"
+                    ) from error
+                self._failed = True
 
 
 class KeptWorkers(WorkerFactory):

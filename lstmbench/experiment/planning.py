@@ -6,7 +6,7 @@ import psutil
 from lstmbench.execution.workers import WorkerFactory, WorkerFailed
 from lstmbench.host import cpu, environment, gpu
 from lstmbench.interface import BackendInfo
-from lstmbench.interface.errors import UsageError, unknown
+from lstmbench.interface.errors import OracleFailed, UsageError, unknown
 from lstmbench.interface.workloads import WORKLOADS
 from lstmbench.plugins.registry import ALL, Registry, unusable
 from lstmbench.protocol.contender import Contender, named
@@ -106,7 +106,8 @@ def _best_device(info: BackendInfo, settings: Settings, registry: Registry) -> s
         return "cpu"
     try:
         with WorkerFactory(registry) as factory:
-            return factory.devices(info.name, settings)[0]
+            found = factory.devices(info.name, settings)
+            return next((device for device in found if device in info.devices), "cpu")
     except WorkerFailed:
         return "cpu"  # its result will say what is wrong
 
@@ -131,6 +132,8 @@ def _check_task(settings: Settings, registry: Registry) -> None:
         if error.kind == "refused":
             raise UsageError(error.message) from None
         raise
+    except OracleFailed as error:
+        raise UsageError(f"{error} (with task {settings.task!r})") from None
 
 
 def _check_memory(settings: Settings) -> None:

@@ -10,8 +10,9 @@ from lstmbench.analysis.verdict import Ledger
 from lstmbench.execution import parity, training
 from lstmbench.execution.loop import TimingLoop
 from lstmbench.execution.stopping import StoppingRule
-from lstmbench.execution.workers import WorkerFactory, WorkerFailed
+from lstmbench.execution.workers import ORACLE, WorkerFactory, WorkerFailed
 from lstmbench.experiment.progress import Progress, Report, silent
+from lstmbench.interface.errors import OracleFailed
 from lstmbench.interface.workloads import WORKLOADS
 from lstmbench.parity.activations import Level
 from lstmbench.plugins.registry import Registry
@@ -126,8 +127,7 @@ class Runner:
             return
         progress = Progress("parity", len(contenders) + 1, self.report)
         if not self.of(Ceiling):
-            with self.factory.open_oracle(self.settings) as oracle:
-                self.record(oracle.ask(Survey(), Ceiling))
+            self._survey()
         expected = parity.expectations(self.factory, self.settings)
         progress.advance()
         first_calls = Prepare(launch=COLD, workloads=list(WORKLOADS))
@@ -137,6 +137,15 @@ class Runner:
                 for result in parity.climb(worker, one, expected):
                     self.record(result)
             progress.advance()
+
+    def _survey(self) -> None:
+        """Find out what is possible on the task; a task that fails leaves the rest to go on."""
+        try:
+            with self.factory.open_oracle(self.settings) as oracle:
+                self.record(oracle.ask(Survey(), Ceiling))
+        except OracleFailed as error:
+            failed = WorkerFailed("raised", f"task {self.settings.task!r}: {error}")
+            self.fail(ORACLE, "training", failed)
 
     def timing(self) -> None:
         """Time launch after launch, until intervals are narrow enough or the time is used up."""
@@ -199,7 +208,7 @@ class Runner:
             self.factory.open(contender, self.settings) as worker,
             self.factory.open_oracle(self.settings) as oracle,
         ):
-            for reply in worker.stream(Train(), Trained):
+            for reply in worker.stream(Train(), Trained, Epoch, Evaluated):
                 if isinstance(reply, Evaluated):
                     evaluation = training.check_evaluation(
                         oracle, contender, self.settings, level, reply

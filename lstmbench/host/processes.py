@@ -4,7 +4,10 @@ import ctypes
 import os
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
+
+import psutil
 
 from lstmbench.host import gpu
 
@@ -26,6 +29,9 @@ BOUNDED_SPIN = {
     "KMP_BLOCKTIME": "1",
     "OPENBLAS_THREAD_TIMEOUT": "22",
 }
+MARK = "LSTMBENCH_WORKER"
+"""The environment variable that tells which worker a process has been started by."""
+
 UNBOUNDED_SPIN = ("OMP_WAIT_POLICY", "GOMP_CPU_AFFINITY")
 
 
@@ -45,6 +51,14 @@ def worker_environment(threads: int, cache: Path, device: str = "") -> dict[str,
     result["PYTHONUNBUFFERED"] = "1"
     result.update(gpu.variables(device) if device else {})
     return result
+
+
+def kill_marked(mark: str) -> None:
+    """Kill the processes that a worker has started, in whatever session: they have its mark."""
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, OSError):
+            if process.environ().get(MARK) == mark:
+                process.kill()
 
 
 def die_with_parent() -> None:

@@ -1,14 +1,26 @@
 """The errors that lstmbench raises on purpose."""
 
 import difflib
+import traceback
 from collections.abc import Iterable
 
 OUT_OF_MEMORY = ("out of memory", "resource_exhausted", "status_alloc_failed")
 """What CUDA, XLA, and cuBLAS and cuDNN say when a device has no memory left."""
 
 
+LONGEST_LINE = 500
+LONGEST_TRACEBACK = 20_000
+
+
 class UsageError(Exception):
     """What the user asked for cannot be done; shown as one line, exit status 2."""
+
+
+class OracleFailed(Exception):
+    """The oracle's process failed, and again when it was started anew; shown as one line, status 1.
+
+    What was measured before is kept.
+    """
 
 
 class NotSupported(NotImplementedError):
@@ -25,10 +37,31 @@ def unknown(kind: str, value: str, choices: Iterable[str]) -> UsageError:
 
 def out_of_memory(error: BaseException) -> bool:
     """Return whether memory ran out, the host's or a device's, by type or by message."""
-    told = str(error).lower()
+    told = _message(error).lower()
     return isinstance(error, MemoryError) or any(sign in told for sign in OUT_OF_MEMORY)
 
 
+def _message(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:  # somebody else's exceptions may be anything
+        return "(its message cannot be told)"
+
+
 def headline(error: BaseException) -> str:
-    """Return the type of an exception and the first line of its message."""
-    return f"{type(error).__name__}: {error}".strip().splitlines()[0]
+    """Return the type of an exception and the first line of its message, shortened."""
+    told = f"{type(error).__name__}: {_message(error)}".strip()
+    return shortened(told.splitlines()[0], LONGEST_LINE)
+
+
+def shortened(text: str, most: int) -> str:
+    """Return at most so many characters of a text, its beginning and its end."""
+    if len(text) <= most:
+        return text
+    half = (most - 1) // 2
+    return f"{text[:half]}…{text[-half:]}"
+
+
+def told_traceback() -> str:
+    """Return the traceback of the exception that is being handled, shortened."""
+    return shortened(traceback.format_exc(), LONGEST_TRACEBACK)

@@ -1,12 +1,11 @@
 """Climbing the ladder at a case: with a backend that is judged, and with the oracle."""
 
 import time
-import traceback
 from collections.abc import Iterator
 from typing import Any
 
 from lstmbench.interface import Options
-from lstmbench.interface.errors import NotSupported, headline, out_of_memory
+from lstmbench.interface.errors import NotSupported, headline, out_of_memory, told_traceback
 from lstmbench.parity.cases import NAMES, RUN_SEEN, Case
 from lstmbench.parity.climb import Climb
 from lstmbench.parity.oracle import Oracle
@@ -50,7 +49,7 @@ def _observe(climb: Climb, rung: Rung) -> Observation:
     except Exception as error:
         if out_of_memory(error):
             raise
-        return observation(error=headline(error), traceback=traceback.format_exc())
+        return observation(error=headline(error), traceback=told_traceback())
 
 
 def expect(oracle: type[Oracle], options: Options, case: Case) -> Iterator[Expected]:

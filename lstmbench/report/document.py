@@ -179,6 +179,7 @@ def _problems(run: RunResult) -> list[str]:
             result.append(f"{label}: has no TF32 here; it computed in float32")
         if one.verdict.status == "not claimed":
             result.append(f"{label}: offers nothing that could be compared")
+    result += [f"{one.contender.label}: {one.message}" for one in run.other_failures]
     result += [f"{name}: left out: {why}" for name, why in run.header.skipped.items()]
     result += _disturbances(run)
     if run.run.truncated:

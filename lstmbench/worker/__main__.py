@@ -5,11 +5,10 @@ to standard error instead.
 """
 
 import os
-import traceback
 from typing import BinaryIO
 
 from lstmbench.host.processes import die_with_parent
-from lstmbench.interface.errors import UsageError, headline, out_of_memory
+from lstmbench.interface.errors import UsageError, headline, out_of_memory, told_traceback
 from lstmbench.protocol import wire
 from lstmbench.protocol.messages import Open, Raised
 from lstmbench.worker.session import Session
@@ -50,7 +49,7 @@ def _raised(error: BaseException) -> Raised:
     """Return the message that tells the parent of an exception."""
     if isinstance(error, UsageError):
         return Raised(kind="refused", message=str(error), traceback="")
-    told = traceback.format_exc()
+    told = told_traceback()
     if out_of_memory(error):
         return Raised(kind="out of memory", message=headline(error), traceback=told)
     if isinstance(error, FloatingPointError):

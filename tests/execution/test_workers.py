@@ -10,9 +10,10 @@ import pytest
 
 from lstmbench import parity
 from lstmbench.execution import workers as launcher
-from lstmbench.execution.workers import Worker, WorkerFailed
+from lstmbench.execution.workers import OracleWorker, Worker, WorkerFailed
 from lstmbench.host import cpu, processes
 from lstmbench.interface import Options
+from lstmbench.interface.errors import OracleFailed
 from lstmbench.parity import Observation
 from lstmbench.parity.rungs import rungs
 from lstmbench.protocol import messages
@@ -50,7 +51,7 @@ def opening(factory: str, threads: int = 1) -> messages.Open:
 
 def climb(worker: Worker) -> list[Observation]:
     """Climb a small ladder, of which training steps are a part."""
-    replies = worker.stream(ObserveCase(case="single"), Done)
+    replies = worker.stream(ObserveCase(case="single"), Done, Observation)
     return [reply for reply in replies if isinstance(reply, Observation)]
 
 
@@ -162,6 +163,57 @@ def test_a_hang_is_killed_with_what_it_started(start: Start) -> None:
     assert gone(process) and gone(int(error.traceback.split()[-1]))
 
 
+def test_a_reply_that_cannot_be_understood_is_that_workers_failure(start: Start) -> None:
+    with start() as worker:
+        process = worker.pid
+        with pytest.raises(WorkerFailed) as caught:
+            worker.ask(opening("TellsNonsense"), Opened)
+    assert caught.value.kind == "aborted"
+    assert "cannot be understood: ValidationError: Expected `str`, got `int`" in str(caught.value)
+    assert gone(process)
+
+
+@pytest.mark.parametrize("garbage", [b"\0\0\0\3abc", b"\0\0\0\0", b"\0\0\0\1\xc1"])
+def test_bytes_in_the_pipe_are_no_reply(
+    start: Start, monkeypatch: pytest.MonkeyPatch, garbage: bytes
+) -> None:
+    with start() as worker:
+        monkeypatch.setattr(launcher.wire, "receive", lambda read: garbage[4:])
+        with pytest.raises(WorkerFailed, match="cannot be understood"):
+            worker.ask(opening(NUMPY), Opened)
+
+
+def test_a_death_is_noticed_though_a_child_holds_the_pipe(start: Start) -> None:
+    began = time.monotonic()
+    error, process = failure(start, "DiesBesideAChild")
+    assert time.monotonic() - began < START_SECONDS / 2
+    assert (error.kind, error.message) == ("aborted", "ended with exit status 5")
+    child = int(error.traceback.split()[-1])
+    assert gone(process) and gone(child), "a session of its own does not save it"
+
+
+def oracle(start: Start, *faults: str) -> OracleWorker:
+    """An oracle whose first processes are those of misbehaving backends."""
+    made = iter([*faults, NUMPY, NUMPY])
+
+    def begin() -> Worker:
+        worker = start()
+        worker.ask(opening(next(made)), Opened)
+        return worker
+
+    return OracleWorker(begin)
+
+
+@pytest.mark.parametrize("fault", ["Exits", "IsKilled", "Segfaults"])
+def test_an_oracle_that_dies_is_started_again_once(start: Start, fault: str) -> None:
+    with oracle(start, fault) as one:
+        found = one.collect(ObserveCase(case="single"), Done, Observation)
+    assert len([reply for reply in found if isinstance(reply, Observation)]) == len(rungs("single"))
+    assert isinstance(found[-1], Done), "all of it is from the second process"
+    with oracle(start, fault, fault) as two, pytest.raises(OracleFailed, match="the oracle failed"):
+        two.collect(ObserveCase(case="single"), Done, Observation)
+
+
 def test_close_leaves_no_child_of_a_worker_behind(start: Start) -> None:
     error, process = failure(start, "RaisesWithChild")
     child = int(error.message.split()[-1])
@@ -242,6 +294,12 @@ def test_a_worker_runs_in_its_own_environment_and_session(
     assert int(found["session"]) != os.getsid(0)
 
 
-def test_an_answer_of_another_kind_is_a_bug_and_keeps_its_traceback(start: Start) -> None:
-    with start() as worker, pytest.raises(TypeError, match="Opened"):
+def test_an_answer_of_another_kind_is_that_workers_failure(start: Start) -> None:
+    with start() as worker, pytest.raises(WorkerFailed, match="Opened in place of Observation"):
         worker.ask(opening(NUMPY), Observation)
+
+
+def test_of_a_flood_of_prints_the_last_is_kept_and_no_more(start: Start) -> None:
+    error, _ = failure(start, "FloodsAndAborts")
+    assert error.traceback.rstrip().endswith("the very last words")
+    assert len(error.traceback) <= launcher.LOG_TAIL_BYTES

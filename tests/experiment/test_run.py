@@ -11,12 +11,17 @@ import psutil
 import pytest
 import stranger
 
+from lstmbench import UsageError
 from lstmbench.analysis.analyse import analyse
 from lstmbench.analysis.verdict import first_difference
+from lstmbench.execution.workers import OracleWorker
 from lstmbench.experiment import planning
 from lstmbench.experiment import run as runs
 from lstmbench.experiment.progress import Progress
+from lstmbench.interface import TaskInfo
+from lstmbench.interface.errors import OracleFailed
 from lstmbench.plugins import registry as plugins
+from lstmbench.protocol.messages import ExpectBlock
 from lstmbench.protocol.observations import (
     Block,
     BlockCheck,
@@ -146,6 +151,55 @@ def test_what_one_backend_does_wrong_is_its_own_result(
             "caught by the clock's check"
         )
         assert not of(run, Trained, late)
+
+
+@pytest.fixture
+def with_tasks(monkeypatch: pytest.MonkeyPatch) -> plugins.Registry:
+    """The registry with tasks that do something wrong."""
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1] / "support"), prepend=":")
+    found = plugins.discover()
+    for name in ("RaisesInSequences", "RaisesOnConstruction"):
+        found.tasks.add(TaskInfo(name.lower(), f"broken_tasks:{name}"), "theirs")
+    return found
+
+
+def test_a_task_that_fails_leaves_parity_and_timing(
+    tmp_path: Path, with_tasks: plugins.Registry
+) -> None:
+    given = {**SMALL, "backend": "numpy", "task": "raisesinsequences"}
+    folder = tmp_path / "run"
+    folders.create(folder, planning.plan(from_mapping(given, "test"), with_tasks))
+    with pytest.raises(OracleFailed, match=r"^the oracle failed: raised: RuntimeError: no data"):
+        runs.resume(folder, with_tasks)
+    run = folders.read(folder)
+    assert of(run, RungResult) and of(run, Stopped) and len(of(run, Block)) == 2 * 2 * 5
+    found = analyse(run)
+    assert found["numpy"].seconds and not found.complete
+    told = document(found).problems
+    assert any("task 'raisesinsequences': the oracle failed" in problem for problem in told)
+
+
+def test_a_task_that_cannot_be_made_is_refused_in_one_line(with_tasks: plugins.Registry) -> None:
+    given = {**SMALL, "backend": "numpy", "task": "raisesonconstruction"}
+    with pytest.raises(UsageError, match=r"RuntimeError: no such file \(with task 'raisesonc"):
+        planning.plan(from_mapping(given, "test"), with_tasks)
+
+
+def test_an_oracle_that_is_killed_while_others_are_timed_is_started_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed = []
+
+    def ask(self: OracleWorker, request: Any, answer: type) -> Any:
+        if isinstance(request, ExpectBlock) and not killed:
+            killed.append(self.pid)
+            os.kill(self.pid, signal.SIGKILL)
+        return once(self, request, answer)
+
+    once = OracleWorker.ask
+    monkeypatch.setattr(OracleWorker, "ask", ask)
+    run = start(tmp_path / "run", "numpy")
+    assert killed and analyse(run).passed and analyse(run).complete
 
 
 def test_a_backend_without_training_is_timed_for_what_it_claims(

@@ -6,6 +6,7 @@ which is more than the parity ladder takes.
 
 import os
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -43,6 +44,42 @@ class Misbehaving(NumpyBackend):
 class Raises(Misbehaving):
     def misbehave(self) -> None:
         raise RuntimeError("something is wrong\nand this is the second line")
+
+
+class FloodsAndAborts(Misbehaving):
+    def misbehave(self) -> None:
+        for _ in range(50):
+            print("x" * (1 << 20))
+        print("the very last words", flush=True)
+        os.abort()
+
+
+class TellsNonsense(NumpyBackend):
+    def describe(self) -> Any:
+        return {7: "seven"}
+
+    @classmethod
+    def devices(cls) -> Any:
+        return (7, 8)
+
+
+class DiesBesideAChild(Misbehaving):
+    """It dies, and a child of a session of its own holds its pipes open."""
+
+    def misbehave(self) -> None:
+        fds = [int(name) for name in os.listdir("/proc/self/fd") if int(name) > 2]
+        child = subprocess.Popen(
+            ["sleep", str(LONG)], start_new_session=True, pass_fds=[fd for fd in fds if is_pipe(fd)]
+        )
+        print(child.pid, file=sys.stderr, flush=True)
+        os._exit(5)
+
+
+def is_pipe(fd: int) -> bool:
+    try:
+        return stat.S_ISFIFO(os.fstat(fd).st_mode)
+    except OSError:
+        return False
 
 
 class RaisesOnConstruction(NumpyBackend):
