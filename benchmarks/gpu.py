@@ -1,6 +1,6 @@
 """All that is to be known of a machine with a GPU, in one command and without a network.
 
-    python benchmarks/gpu.py [--device cuda:0] [--seconds 520] [--output results/gpu]
+    python benchmarks/gpu.py [--device cuda:0] [--seconds 510] [--output results/gpu]
 
 Compares the backends of PyTorch and JAX on CUDA with the oracle in every precision, makes the
 default experiment with them, times PyTorch with CUDA graphs beside plain PyTorch and torch.compile,
@@ -179,16 +179,16 @@ def measure(session: Session) -> None:
     session.record["settings"] = msgspec.to_builtins(everybody.settings)
     with WorkerFactory(session.registry) as factory:
         session.part("parity", lambda: parity(session, factory, everybody))
-        session.part("experiment", lambda: experiment(session, factory), needs=100)
+        session.part("experiment", lambda: experiment(session, factory), needs=150)
         name = "the default shape"
-        session.part(name, lambda: compare(session, factory, name, everybody), needs=60)
+        session.part(name, lambda: compare(session, factory, name, everybody), needs=90)
     session.longest = 0.0
     with KeptWorkers(session.registry) as kept:
         for change in SHAPES:
             kept.again()
             header = session.plan(backend=SOME, device=device, **FEWER, **change)
             work = partial(compare, session, kept, name_of(change), header)
-            session.part(name_of(change), work, needs=max(15.0, 1.2 * session.longest))
+            session.part(name_of(change), work, needs=max(20.0, 1.2 * session.longest))
 
 
 def report(record: dict[str, Any]) -> None:
@@ -225,7 +225,7 @@ def lines(found: dict[str, Any]) -> Iterator[str]:
 @click.option(
     "--device", default="cuda", show_default=True, help="As of lstmbench run; cpu to try it out."
 )
-@click.option("--seconds", default=520.0, show_default=True, help="About how long it may take.")
+@click.option("--seconds", default=510.0, show_default=True, help="About how long it may take.")
 @click.option(
     "--output",
     type=click.Path(path_type=Path),
