@@ -44,6 +44,8 @@ def any_of(kind: Any) -> st.SearchStrategy[Any]:
         return st.one_of(*map(any_of, parts))
     if origin is list:
         return st.lists(any_of(parts[0]), max_size=3)
+    if origin is tuple:
+        return st.tuples(*map(any_of, parts))
     if origin is dict:
         return st.dictionaries(any_of(parts[0]), any_of(parts[1]), max_size=3)
     hints = typing.get_type_hints(kind)
