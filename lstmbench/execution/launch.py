@@ -79,6 +79,7 @@ class Launch:
         self.workloads, self.rounds = tuple(workloads), rounds or settings.rounds
         self.record, self.fail, self.advance, self.level = record, fail, advance, level
         self.together = together
+        self.loading: dict[Contender, Worker] = {}
         self.workers: dict[Contender, Worker] = {}
         self.calls: dict[Contender, dict[str, int]] = {}
 
@@ -91,12 +92,11 @@ class Launch:
         checked_round = draw.integers(self.rounds)
         gpu_processes = gpu.processes()  # before there are any of ours
         with ExitStack() as stack:
-            loading = {
-                one: stack.enter_context(self.factory.start(one, self.settings))
-                for one in (contenders if self.together else ())
-            }
+            if self.together:
+                for contender in contenders:
+                    self._load(contender, stack)
             for contender in contenders:
-                self._start(contender, stack, loading.get(contender))
+                self._start(contender, stack)
                 self.advance()
             self._level(contenders)
             gpus = GpuMonitor(
@@ -120,11 +120,24 @@ class Launch:
             )
         )
 
-    def _start(self, contender: Contender, stack: ExitStack, loading: Worker | None) -> None:
-        """Start one contender's worker, unless it is `loading`, and bring it to full speed."""
-        request = Prepare(launch=self.number, workloads=list(self.workloads))
+    def _load(self, contender: Contender, stack: ExitStack) -> None:
+        """Start one contender's worker, which is then loading its library."""
         try:
-            worker = loading or stack.enter_context(self.factory.start(contender, self.settings))
+            worker = stack.enter_context(self.factory.start(contender, self.settings))
+        except WorkerFailed as error:
+            self.fail(contender, error)
+        else:
+            self.loading[contender] = worker
+
+    def _start(self, contender: Contender, stack: ExitStack) -> None:
+        """Start one contender's worker, unless that was done, and bring it to full speed."""
+        request = Prepare(launch=self.number, workloads=list(self.workloads))
+        if not self.together:
+            self._load(contender, stack)
+        worker = self.loading.pop(contender, None)
+        if worker is None:
+            return
+        try:
             worker.receive(Opened)
             startup = worker.ask(request, Startup)
             peaks = self._library_peaks(worker, contender)

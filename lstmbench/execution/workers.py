@@ -281,7 +281,10 @@ class WorkerFactory:
     ) -> Worker:
         """Start a worker that sees the `device`; all there are if it is empty."""
         variables = processes.worker_environment(threads, Path(self._cache.name), device)
-        worker = Worker(variables, settings.timeout)
+        try:
+            worker = Worker(variables, settings.timeout)
+        except OSError as error:  # too many open files or processes, or no memory for one more
+            raise WorkerFailed("aborted", f"could not be started: {error.strerror}") from None
         try:
             worker.send(self._request(contender, factory, settings, threads, pinned))
         except BaseException:

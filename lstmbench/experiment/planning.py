@@ -52,10 +52,10 @@ def _backends(settings: Settings, registry: Registry) -> tuple[list[str], dict[s
     """Return the names to run, and why others of "all" cannot be."""
     everything = ALL in settings.backend
     names = list(registry.backends) if everything else list(dict.fromkeys(settings.backend))
+    for name in settings.backend:  # what is asked for by name must be there, beside "all" too
+        if name != ALL and (reason := _unusable(name, settings, registry)):
+            raise UsageError(f"backend {name!r} cannot be used: {reason}")
     skipped = {name: reason for name in names if (reason := _unusable(name, settings, registry))}
-    if skipped and not everything:
-        name, reason = next(iter(skipped.items()))
-        raise UsageError(f"backend {name!r} cannot be used: {reason}")
     if everything:
         skipped |= {f"plugin {b.plugin} ({b.distribution})": b.error for b in registry.broken}
     usable = [name for name in names if name not in skipped]

@@ -1,5 +1,8 @@
+import errno
+import subprocess
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -87,6 +90,38 @@ def test_the_machines_peaks_are_measured_in_a_worker() -> None:
     assert machine.launch == 3
     assert 1e8 < machine.matrix_flops_per_second < 1e15
     assert 1e8 < machine.memory_bytes_per_second < 1e13
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_what_cannot_be_started_any_more_is_told_and_the_others_are_timed(
+    monkeypatch: pytest.MonkeyPatch, together: bool
+) -> None:
+    contenders = [Contender(backend="numpy", replica=n) for n in range(3)]
+    failed: dict[Contender, str] = {}
+    started = []
+
+    def limited(*args: Any, **named: Any) -> Any:
+        if len(started) == 2:
+            raise OSError(errno.EMFILE, "Too many open files")
+        started.append(1)
+        return popen(*args, **named)
+
+    popen = subprocess.Popen
+    monkeypatch.setattr("lstmbench.execution.workers.subprocess.Popen", limited)
+    records: list[Record] = []
+    with WorkerFactory(discover()) as factory:
+        launch = Launch(
+            factory,
+            settings(),
+            1,
+            records.append,
+            lambda one, error: failed.update({one: error.message}),
+            workloads=["forward"],
+            together=together,
+        )
+        launch.run(contenders)
+    assert failed == {contenders[2]: "could not be started: Too many open files"}
+    assert {r.contender for r in records if isinstance(r, Block)} == set(contenders[:2])
 
 
 # GPUs, of which two are made up

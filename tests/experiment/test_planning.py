@@ -56,8 +56,9 @@ def test_what_cannot_be_used_of_all_is_left_out_and_told(registry: Registry) -> 
     ],
 )
 def test_what_was_asked_for_by_name_is_refused(registry: Registry, name: str, message: str) -> None:
-    with pytest.raises(UsageError, match=message):
-        plan(registry, backend=f"numpy,{name}")
+    for others in ("numpy", "all"):
+        with pytest.raises(UsageError, match=message):
+            plan(registry, backend=f"{others},{name}")
 
 
 def test_a_dtype_that_a_backend_has_not_leaves_it_out(registry: Registry) -> None:
