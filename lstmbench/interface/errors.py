@@ -37,11 +37,12 @@ def unknown(kind: str, value: str, choices: Iterable[str]) -> UsageError:
 
 def out_of_memory(error: BaseException) -> bool:
     """Return whether memory ran out, the host's or a device's, by type or by message."""
-    told = _message(error).lower()
+    told = message(error).lower()
     return isinstance(error, MemoryError) or any(sign in told for sign in OUT_OF_MEMORY)
 
 
-def _message(error: BaseException) -> str:
+def message(error: BaseException) -> str:
+    """Return the message of an exception, which may not even be able to tell it."""
     try:
         return str(error)
     except Exception:  # somebody else's exceptions may be anything
@@ -50,7 +51,7 @@ def _message(error: BaseException) -> str:
 
 def headline(error: BaseException) -> str:
     """Return the type of an exception and the first line of its message, shortened."""
-    told = f"{type(error).__name__}: {_message(error)}".strip()
+    told = f"{type(error).__name__}: {message(error)}".strip()
     return shortened(told.splitlines()[0], LONGEST_LINE)
 
 

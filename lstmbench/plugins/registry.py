@@ -15,7 +15,7 @@ import msgspec
 import pluggy
 
 from lstmbench.interface import INTERFACE, BackendInfo, TaskInfo, hookspecs
-from lstmbench.interface.errors import UsageError, unknown
+from lstmbench.interface.errors import UsageError, message, unknown
 
 OURS = "lstmbench"
 UPGRADE = "pip install --upgrade lstmbench"
@@ -134,7 +134,7 @@ def discover() -> Registry:
 
 def _reason(error: BaseException) -> str:
     """Return an error in one line, with a remedy if the plugin may be for a newer interface."""
-    lines = f"{type(error).__name__}: {error}".splitlines()
+    lines = f"{type(error).__name__}: {message(error)}".splitlines()
     if isinstance(error, pluggy.PluginValidationError):
         return f"{'; '.join(lines)}; {IF_NEWER}"
     unknown_name = isinstance(error, ImportError) and error.name == OURS

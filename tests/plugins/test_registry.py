@@ -207,6 +207,16 @@ BROKEN = {
         """,
         "factory 'package.module.Class' of theirs is not like 'package.module:Class'",
     ),
+    "its_error_cannot_be_told": (
+        """
+        class Mute(Exception):
+            def __str__(self):
+                raise RuntimeError
+
+        raise Mute
+        """,
+        r"^Mute: \(its message cannot be told\)$",
+    ),
     "needs_a_newer_interface": (
         """
         from lstmbench import BackendInfo, hookimpl
