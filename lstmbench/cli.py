@@ -270,6 +270,13 @@ def report_command(folder: Path, form: Any) -> int:
     return _status(result.passed)
 
 
+def _a_number(context: click.Context, parameter: click.Parameter, value: float) -> float:
+    """Refuse what is no number: all comparisons with it are false."""
+    if value != value:
+        raise click.BadParameter("nan is not in the range 0<=x<1", context, parameter)
+    return value
+
+
 @commands.command("compare")
 @click.argument("before", type=click.Path(path_type=Path))
 @click.argument("after", type=click.Path(path_type=Path))
@@ -278,15 +285,31 @@ def report_command(folder: Path, form: Any) -> int:
     type=click.FloatRange(0, 1, max_open=True),
     default=0.05,
     show_default=True,
+    callback=_a_number,
     help="Share by which a contender may be slower.",
 )
+@click.option("--allow-unfinished", is_flag=True, help="Compare what unfinished runs have.")
+@click.option("--allow-other-machine", is_flag=True, help="Compare runs of two machines.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
-def compare_command(before: Path, after: Path, gate: float, as_json: bool) -> int:
-    """Compare two runs; status 1 if a contender no longer passes or is slower than the gate."""
+def compare_command(
+    before: Path,
+    after: Path,
+    gate: float,
+    allow_unfinished: bool,
+    allow_other_machine: bool,
+    as_json: bool,
+) -> int:
+    """Compare two runs.
+
+    Status 1 if a contender no longer passes, was not measured or is slower than the gate; 2 if the
+    two are not to be compared.
+    """
     from lstmbench import api
     from lstmbench.report import comparison, json, terminal
 
     found = api.compare(before, after)
+    if refusal := found.refusal(allow_unfinished, allow_other_machine):
+        raise UsageError(f"cannot compare {before} and {after}: {refusal}")
     if as_json:
         click.echo(json.render(json.comparison(found, gate)))
     else:

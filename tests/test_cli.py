@@ -1,4 +1,5 @@
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -62,6 +63,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["report", "nowhere"], ["nowhere"]),
         (["compare", "nowhere", "here"], ["nowhere"]),
         (["compare", "a", "b", "--gate=2"], ["--gate", "2"]),
+        (["compare", "a", "b", "--gate=nan"], ["--gate", "nan"]),
         (["check", "nunpy"], ["did you mean 'numpy'"]),
         (["run", "--nonsense"], ["--nonsense"]),
         (["runn"], ["runn"]),
@@ -117,6 +119,17 @@ def test_report_prints_the_same_answer_again(folder: Path) -> None:
     assert answer["complete"] and answer["passed"] and answer["schema"] == 3
     (numpy,) = answer["contenders"]
     assert numpy["backend"] == "numpy" and numpy["passed"] and numpy["reasons"] == []
+
+
+def test_runs_of_other_settings_are_not_compared(folder: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(folder, other)
+    header = json.loads((other / "run.json").read_text())
+    header["settings"]["batch"] = 5
+    (other / "run.json").write_text(json.dumps(header))
+    done = lstmbench("compare", str(folder), str(other))
+    assert done.returncode == 2 and done.stdout == ""
+    assert "two experiments: batch was 4 and is 5" in done.stderr and done.stderr.count("\n") == 1
 
 
 def test_a_run_compared_with_itself_passes_any_gate(folder: Path) -> None:

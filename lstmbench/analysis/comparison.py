@@ -18,6 +18,9 @@ from lstmbench.statistics import Estimate
 SAME = ("task", "dtype", "threads", "batch", "seq_len", "hidden", "layers", "clip")
 """The settings that must be the same for two runs' times to be comparable."""
 
+MACHINE = ("cpu", "cores_usable", "gpus", "platform")
+"""What makes a machine another one."""
+
 
 @dataclass
 class Change:
@@ -39,6 +42,11 @@ class Change:
         """Return whether it is slower by more than `gate`, a share, beyond doubt."""
         return self.decisive.high < 1 - gate
 
+    @property
+    def measured(self) -> bool:
+        """Whether there is an interval: a single launch has none."""
+        return self.decisive.high == self.decisive.high
+
 
 @dataclass
 class RunComparison:
@@ -49,10 +57,44 @@ class RunComparison:
     """Those that passed in the first run and do not in the second."""
     only_in_one: list[Contender]
     settings_that_differ: dict[str, tuple[Any, Any]]
+    machine_that_differs: dict[str, tuple[Any, Any]]
+    """What makes it another machine: seconds of two machines say little of the contenders."""
+    versions_that_differ: dict[str, tuple[Any, Any]]
+    """Of lstmbench, Python and the libraries."""
+    unfinished: list[str]
+    """Which of the runs are not finished: "first", "second"."""
+    not_measured: list[str]
+    """What the first run has measured and the second has not, or not in two launches; in words."""
 
     def passed(self, gate: float) -> bool:
-        """Return whether all still pass and none is slower by more than `gate` beyond doubt."""
-        return not self.no_longer_passed and not any(one.slower(gate) for one in self.changes)
+        """Return whether all still pass, were measured, and none is slower by more than `gate`.
+
+        Slower is what is so beyond doubt.
+        """
+        fine = not self.no_longer_passed and not self.not_measured
+        return fine and not any(one.slower(gate) for one in self.changes)
+
+    def refusal(self, allow_unfinished: bool, allow_other_machine: bool) -> str:
+        """Return, in one line, why the times of these two runs are not to be compared; or nothing.
+
+        `allow_unfinished` and `allow_other_machine` say that it is wanted all the same.
+        """
+        if self.settings_that_differ:
+            return f"two experiments: {_differences(self.settings_that_differ)}"
+        if self.machine_that_differs and not allow_other_machine:
+            told = _differences(self.machine_that_differs)
+            return f"two machines: {told}; --allow-other-machine compares them all the same"
+        if self.unfinished and not allow_unfinished:
+            which = " and the ".join(self.unfinished)
+            return (
+                f"the {which} run is not finished; `lstmbench run --resume DIR` does what is "
+                "missing, --allow-unfinished compares what there is"
+            )
+        return ""
+
+
+def _differences(found: dict[str, tuple[Any, Any]]) -> str:
+    return "; ".join(f"{name} was {a!r} and is {b!r}" for name, (a, b) in found.items())
 
 
 def compare(before: RunResult, after: RunResult) -> RunComparison:
@@ -62,22 +104,60 @@ def compare(before: RunResult, after: RunResult) -> RunComparison:
     """
     _check_workloads(before, after)
     old, new = ({one.contender: one for one in run.contenders} for run in (before, after))
+    machines, versions = ([look(run) for run in (before, after)] for look in (_machine, _versions))
     shared = [contender for contender in new if contender in old]
     same_baseline = before.baseline is not None and before.baseline == after.baseline
+    changes = [
+        change
+        for contender in shared
+        for change in _changes(old[contender], new[contender], same_baseline)
+    ]
     return RunComparison(
-        changes=[
-            change
-            for contender in shared
-            for change in _changes(old[contender], new[contender], same_baseline)
-        ],
+        changes=changes,
         no_longer_passed=[c for c in shared if old[c].verdict.passed and not new[c].verdict.passed],
         only_in_one=sorted(set(old) ^ set(new), key=lambda contender: contender.label),
-        settings_that_differ={
-            name: (a, b)
-            for name in SAME
-            if (a := getattr(before.settings, name)) != (b := getattr(after.settings, name))
-        },
+        settings_that_differ=_differing(
+            *({name: getattr(run.settings, name) for name in SAME} for run in (before, after))
+        ),
+        machine_that_differs=_differing(*machines),
+        versions_that_differ=_differing(*versions),
+        unfinished=[
+            which for which, run in (("first", before), ("second", after)) if not run.complete
+        ],
+        not_measured=_not_measured(old, new, changes),
     )
+
+
+def _machine(run: RunResult) -> dict[str, Any]:
+    """Return what makes a run's machine another one; what is not told is None."""
+    found = {name: run.environment.get(name) for name in MACHINE}
+    return {**found, "gpus": [one.get("name") for one in found["gpus"] or []]}
+
+
+def _versions(run: RunResult) -> dict[str, Any]:
+    own = {"lstmbench": run.header.lstmbench, "python": run.environment.get("python")}
+    return {**run.environment.get("versions", {}), **own}
+
+
+def _differing(a: dict[str, Any], b: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Return what two mappings have in common and tell differently."""
+    return {name: (a[name], b[name]) for name in a if name in b and a[name] != b[name]}
+
+
+def _not_measured(
+    old: dict[Contender, ContenderResult],
+    new: dict[Contender, ContenderResult],
+    changes: list[Change],
+) -> list[str]:
+    """Return what the first run has measured and the second has not, in words."""
+    measured = {(one.contender, one.workload) for one in changes if one.measured}
+    return [
+        f"{name} of {contender.label}"
+        for contender, one in old.items()
+        if one.verdict.passed and (contender not in new or new[contender].verdict.passed)
+        for name, workload in WORKLOADS.items()
+        if workload.headline and name in one.seconds and (contender, name) not in measured
+    ]
 
 
 def _check_workloads(before: RunResult, after: RunResult) -> None:

@@ -27,6 +27,14 @@ def show(found: RunComparison, gate: float, out: Console) -> None:
         out.print(Text(f"! {one.label} passed in the first run and no longer does", "bold red"))
     for one in found.only_in_one:
         out.print(Text(f"{one.label} is in one of the runs only"))
+    for what in found.not_measured:
+        out.print(Text(f"! {what}: not measured in the second run, or in one launch", "bold red"))
+    for which in found.unfinished:
+        out.print(Text(f"! the {which} run is not finished"))
+    for name, (a, b) in found.machine_that_differs.items():
+        out.print(Text(f"! another machine: {name} was {a!r} and is {b!r}"))
+    for name, (a, b) in found.versions_that_differ.items():
+        out.print(Text(f"{name} was {a} and is {b}"))
     for name, (a, b) in found.settings_that_differ.items():
         out.print(Text(f"! {name} differs: {a} and {b}; the times are not comparable"))
     out.print(
@@ -41,6 +49,8 @@ def show(found: RunComparison, gate: float, out: Console) -> None:
 
 
 def _conclusion(change: Change, gate: float) -> str:
+    if not change.measured:
+        return "not measured"
     if change.slower(gate):
         return f"slower by more than {gate:.0%}"
     ratio = change.decisive

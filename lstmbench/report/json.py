@@ -111,6 +111,10 @@ def comparison(found: RunComparison, gate: float) -> Plain:
         "no_longer_passed": [one.label for one in found.no_longer_passed],
         "only_in_one": [one.label for one in found.only_in_one],
         "settings_that_differ": found.settings_that_differ,
+        "machine_that_differs": found.machine_that_differs,
+        "versions_that_differ": found.versions_that_differ,
+        "unfinished": found.unfinished,
+        "not_measured": found.not_measured,
     }
 
 
