@@ -35,6 +35,7 @@ from lstmbench.protocol.observations import (
 )
 from lstmbench.protocol.settings import Settings
 from lstmbench.records.folder import Header, Run
+from lstmbench.records.settled import settled
 
 TARGET_ACCURACY = 0.925
 """The validation accuracy that `seconds_to_target` is about: that of the published tutorial."""
@@ -69,7 +70,7 @@ def analyse(run: Run, known: dict[str, KnownFailures] | None = None) -> RunResul
 
     `known` are differences that are expected, by backend.
     """
-    records = _Records(run.records)
+    records = _Records(settled(run.records))
     contenders = run.header.contenders
     peaks = roofline.best(records.all(MachinePeaks))
     blocks = {one: _blocks(records.of(one, Block)) for one in contenders}

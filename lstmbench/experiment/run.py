@@ -47,10 +47,10 @@ def resume(
 
     With a `factory`, workers share the compiled code of others that it has started.
     """
-    folders.drop_partial_record(folder)
-    found = folders.read(folder)
     writer = folders.Writer(folder)
     try:
+        folders.drop_partial_record(folder)
+        found = folders.read(folder)
         with nullcontext(factory) if factory else WorkerFactory(registry) as workers:
             runner = Runner(found, workers, writer, report)
             runner.parity()

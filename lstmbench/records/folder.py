@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from lstmbench.host import locks
 from lstmbench.interface.errors import UsageError
 from lstmbench.interface.workloads import WORKLOADS
 from lstmbench.protocol.contender import Contender
@@ -52,7 +53,10 @@ class Run:
 
 
 class Writer:
-    """Appends records to a run's folder, each one safely there before the next is made."""
+    """Appends records to a run's folder, each one safely there before the next is made.
+
+    Raises UsageError if another process does.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -60,6 +64,9 @@ class Writer:
             self._file = (folder / RECORDS).open("ab")
         except OSError as error:
             raise _unwritable(folder, error) from None
+        if not locks.take(self._file):
+            self._file.close()
+            raise UsageError(f"run folder {str(folder)!r}: another process is going on with it")
 
     def append(self, record: Record) -> None:
         """Write and flush one record; raises UsageError if the disk will not take it."""

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 from lstmbench.interface.workloads import WORKLOADS
 from lstmbench.protocol.observations import Block, Epoch, Record, Startup, Trained
 from lstmbench.records.folder import Run
+from lstmbench.records.settled import settled
 
 if TYPE_CHECKING:
     import pandas
@@ -22,7 +23,7 @@ def frame(run: Run) -> "pandas.DataFrame":
     """
     import pandas
 
-    rows = [row for record in run.records for row in _rows(record)]
+    rows = [row for record in settled(run.records) for row in _rows(record)]
     table = pandas.DataFrame(rows, columns=list(COLUMNS))
     counters = dict.fromkeys(("launch", "round", "epoch"), "Int64")
     return table.astype({**counters, "value": "float64"})

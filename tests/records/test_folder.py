@@ -2,6 +2,8 @@ import errno
 import json
 import math
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -288,3 +290,19 @@ def test_a_block_of_an_unknown_workload_is_refused_with_file_and_line(folder: Pa
     append(folder, FINISHED, block)
     message = refusal(folders.read, folder)
     assert f"{folder / 'records.jsonl'}:2 " in message and "'dance'" in message
+
+
+def test_two_processes_do_not_go_on_with_one_run(folder: Path) -> None:
+    writer = folders.Writer(folder)
+    code = (
+        "import pathlib; from lstmbench.records.folder import Writer; "
+        f"Writer(pathlib.Path({str(folder)!r}))"
+    )
+    refused = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert "another process is going on with it" in refused.stderr
+    writer.append(FAILURE)
+    writer.close()
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0, (
+        "a lock ends with its holder"
+    )
+    assert folders.read(folder).records == [FAILURE]
