@@ -36,7 +36,8 @@ from lstmbench.records import folder as folders
 
 OURS = "torch,jax"
 SOME = f"{OURS},torch-plain"
-EVERYBODY = f"{SOME},torch-compile,flax-plain"
+PEERS = ("torch-plain", "torch-compile", "flax-plain")
+"""Beside ours at the default shape, as far as they are installed."""
 PRECISIONS = ("float64", "tf32", "bfloat16")
 """Those in which the ladder alone is climbed; in float32 it is part of the experiment."""
 SHORT = {"launches": 3, "rounds": 8, "time_budget": 0.0, "precision": 1e-9}
@@ -174,7 +175,10 @@ def name_of(change: dict[str, int]) -> str:
 def measure(session: Session) -> None:
     """Do all parts, as far as time allows."""
     device = session.device
-    everybody = session.plan(backend=EVERYBODY, device=device, **FEW)
+    missing = {name: plugins.missing(peers.BY_NAME[name].info) for name in PEERS}
+    installed = [name for name in PEERS if not missing[name]]
+    session.record["not installed"] = {name: why for name, why in missing.items() if why}
+    everybody = session.plan(backend=",".join([OURS, *installed]), device=device, **FEW)
     session.record["environment"] = everybody.environment
     session.record["settings"] = msgspec.to_builtins(everybody.settings)
     with WorkerFactory(session.registry) as factory:

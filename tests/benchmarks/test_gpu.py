@@ -41,6 +41,25 @@ def test_a_contender_without_a_gpu_is_a_line_on_standard_error_and_status_2(
     assert "device 'cuda': no NVIDIA GPU can be used here" in done.stderr
 
 
+def test_a_peer_that_is_not_installed_is_left_out_and_named(
+    session: gpu.Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planned = []
+
+    def plan(**given: str) -> None:
+        planned.append(given["backend"])
+        raise UsageError("enough")
+
+    monkeypatch.setattr(session, "plan", plan)
+    monkeypatch.setattr(
+        gpu.plugins, "missing", lambda info: ["flax"] if info.name == "flax-plain" else []
+    )
+    with pytest.raises(UsageError, match="enough"):
+        gpu.measure(session)
+    assert planned == ["torch,jax,torch-plain,torch-compile"]
+    assert session.record["not installed"] == {"flax-plain": ["flax"]}
+
+
 def test_a_folder_that_holds_something_is_refused(tmp_path: Path) -> None:
     (tmp_path / "mine").write_text("")
     done = CliRunner().invoke(gpu.main, ["--output", str(tmp_path)])

@@ -284,7 +284,8 @@ def test_a_worker_runs_in_its_own_environment_and_session(
         worker.ask(opening("RaisesItsEnvironment", threads=2), Opened)
         with pytest.raises(WorkerFailed) as caught:
             train(worker)
-    found = ast.literal_eval(caught.value.message.removeprefix("RuntimeError: "))
+    (told,) = re.findall(r"^RuntimeError: (.*)$", caught.value.traceback, re.MULTILINE)
+    found = ast.literal_eval(told)
     given = processes.worker_environment(2, tmp_path)
     differs = {name for name, value in given.items() if found.get(name) != value}
     assert differs <= {"PYTHONPATH"}
