@@ -28,6 +28,7 @@ from lstmbench.execution.workers import KeptWorkers, WorkerFactory
 from lstmbench.experiment import check
 from lstmbench.experiment import run as runs
 from lstmbench.experiment.planning import plan
+from lstmbench.interface.errors import headline
 from lstmbench.plugins import registry as plugins
 from lstmbench.protocol.contender import Contender
 from lstmbench.protocol.observations import Record
@@ -40,10 +41,10 @@ PEERS = ("torch-plain", "torch-compile", "flax-plain")
 """Beside ours at the default shape, as far as they are installed."""
 PRECISIONS = ("float64", "tf32", "bfloat16")
 """Those in which the ladder alone is climbed; in float32 it is part of the experiment."""
-SHORT = {"launches": 3, "rounds": 8, "time_budget": 0.0, "precision": 1e-9}
+SHORT = {**peers.ONLY, "launches": 3, "rounds": 8}
 """What is changed of the default experiment's timing."""
-FEW = {"launches": 3, "rounds": 6, "time_budget": 0.0, "precision": 1e-9}
-FEWER = {"launches": 2, "rounds": 3, "time_budget": 0.0, "precision": 1e-9}
+FEW = {**peers.ONLY, "launches": 3, "rounds": 6}
+FEWER = {**peers.ONLY, "launches": 2, "rounds": 3}
 SHAPES: tuple[dict[str, int], ...] = (
     {"batch": 1},
     {"layers": 4},
@@ -85,7 +86,7 @@ class Session:
                 found = self.record[name] = work()
             except Exception as error:
                 traceback.print_exc()
-                told["status"] = f"failed: {type(error).__name__}: {error}"
+                told["status"] = f"failed: {headline(error)}"
             told["seconds"] = round(time.monotonic() - start, 1)
         self.longest = max(self.longest, told["seconds"] or 0.0)
         print(f"{time.monotonic() - self.start:4.0f} s  {name}: {told['status']}", flush=True)
@@ -167,11 +168,6 @@ def compare(
     return peers.plain(result)
 
 
-def name_of(change: dict[str, int]) -> str:
-    """Return a shape in words."""
-    return ", ".join(f"{name.replace('_', '-')} {value}" for name, value in change.items())
-
-
 def measure(session: Session) -> None:
     """Do all parts, as far as time allows."""
     device = session.device
@@ -190,9 +186,10 @@ def measure(session: Session) -> None:
     with KeptWorkers(session.registry) as kept:
         for change in SHAPES:
             kept.again()
+            name = peers.name_of(change)
             header = session.plan(backend=SOME, device=device, **FEWER, **change)
-            work = partial(compare, session, kept, name_of(change), header)
-            session.part(name_of(change), work, needs=max(20.0, 1.2 * session.longest))
+            work = partial(compare, session, kept, name, header)
+            session.part(name, work, needs=max(20.0, 1.2 * session.longest))
 
 
 def report(record: dict[str, Any]) -> None:

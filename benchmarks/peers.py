@@ -291,9 +291,13 @@ def shapes_of(given: dict[str, Any], sweep: bool) -> dict[str, dict[str, Any]]:
     """Return settings by the name of their shape: as given, or each change of the sweep."""
     result = {}
     for change in SWEEP if sweep else SWEEP[:1]:
-        words = (f"{name.replace('_', '-')} {value}" for name, value in change.items())
-        result[", ".join(words) or "as given"] = {**given, **change}
+        result[name_of(change) or "as given"] = {**given, **change}
     return result
+
+
+def name_of(change: dict[str, Any]) -> str:
+    """Return what a shape changes, in words."""
+    return ", ".join(f"{name.replace('_', '-')} {value}" for name, value in change.items())
 
 
 def settings_options(command: Callable[..., Any]) -> Callable[..., Any]:

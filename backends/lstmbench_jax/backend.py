@@ -196,21 +196,21 @@ class JaxBackend(Backend):
             array.block_until_ready()
 
     def elementary(self, work: str, size: int) -> Callable[[], Any] | None:
-        random = np.random.default_rng(0)
+        function: Callable[..., Any]
         if work == "product":  # of random numbers, as zeros take less power and time
             dtype = "bfloat16" if self._bfloat16 else self.options.dtype
-            pair = [self._put(random.random((size, size)).astype(dtype)) for _ in range(2)]
-            with jax.default_matmul_precision(self._matmul_precision):
-                function = jax.jit(jnp.matmul).lower(*pair).compile()
-        elif work == "copy":
-            pair = [self._put(np.zeros(size, np.uint8))]
-            function = jax.jit(jnp.invert).lower(*pair).compile()  # a plain copy may be left out
+            random = np.random.default_rng(0)
+            function = jnp.matmul
+            arrays = [self._put(random.random((size, size)).astype(dtype)) for _ in range(2)]
+        elif work == "copy":  # a plain copy may be left out
+            function, arrays = jnp.invert, [self._put(np.zeros(size, np.uint8))]
         else:
-            pair = [self._put(np.zeros(1, np.float32))]
-            function = jax.jit(jnp.negative).lower(*pair).compile()
+            function, arrays = jnp.negative, [self._put(np.zeros(1, np.float32))]
+        with jax.default_matmul_precision(self._matmul_precision):
+            compiled = jax.jit(function).lower(*arrays).compile()
 
         def start() -> None:
-            self._latest = function(*pair)
+            self._latest = compiled(*arrays)
 
         return start
 
@@ -299,7 +299,7 @@ class JaxBackend(Backend):
         """
         shapes = (array.shape for array in arrays)
         precision = self.options.dtype, self._matmul_precision
-        effort = self._effort(static.get("form", model.PLAIN))
+        effort = self._effort(static.get("form", model.Form()))
         key = function, *static.values(), self._model, precision, effort, arrays[0].device, *shapes
         return executable(
             key, function, (first, *arrays), donate, self._matmul_precision, effort, **static

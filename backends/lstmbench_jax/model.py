@@ -38,9 +38,6 @@ class Form(NamedTuple):
     bfloat16: bool = False
 
 
-PLAIN = Form()
-
-
 class Layer(NamedTuple):
     """Weights of one layer: (X, 4H), (H, 4H) and (4H,), where X is V or, above layer 0, H.
 
@@ -203,7 +200,7 @@ def run_free(parameters: Arrays, first: jax.Array, length: int, form: Form) -> l
 
 
 def forward(
-    parameters: Arrays, inputs: jax.Array, *state: jax.Array, form: Form = PLAIN
+    parameters: Arrays, inputs: jax.Array, *state: jax.Array, form: Form
 ) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
     """Return logits (B, T, V) and the last (h, c), each (L, B, H), from `state` or from zero."""
     if state:
@@ -217,7 +214,7 @@ def forward(
     return logits.swapaxes(0, 1), (hidden, cell)
 
 
-def generate(parameters: Arrays, prompts: jax.Array, steps: int, form: Form = PLAIN) -> jax.Array:
+def generate(parameters: Arrays, prompts: jax.Array, steps: int, form: Form) -> jax.Array:
     """Return greedy digits (B, steps) after the prompts (B, P), in one loop on the device."""
     traces = run(parameters, prompts.T, zero_state(parameters, len(prompts)), form)
     first = best(parameters, traces[-1].hidden[-1], prompts.dtype, form)
@@ -237,8 +234,8 @@ def loss_and_gradients(
     parameters: Arrays,
     inputs: jax.Array,
     targets: jax.Array,
+    form: Form,
     free_running: bool = False,
-    form: Form = PLAIN,
 ) -> tuple[jax.Array, Arrays]:
     """Return mean cross-entropy (nats) of `targets` (B, T), and its gradients in our layout."""
     batch, length = inputs.shape
@@ -250,10 +247,10 @@ def loss_and_gradients(
 
 
 def canonical_loss_and_gradients(
-    parameters: Arrays, inputs: jax.Array, targets: jax.Array, form: Form = PLAIN
+    parameters: Arrays, inputs: jax.Array, targets: jax.Array, form: Form
 ) -> tuple[jax.Array, Arrays]:
     """Return what `loss_and_gradients` does, with the gradients in the canonical layout."""
-    loss, gradients = loss_and_gradients(parameters, inputs, targets, form=form)
+    loss, gradients = loss_and_gradients(parameters, inputs, targets, form)
     return loss, transpose_weights(gradients)
 
 

@@ -23,11 +23,11 @@ def step(
     targets: jax.Array,
     settings: jax.Array,
     free_running: bool,
-    form: model.Form = model.PLAIN,
+    form: model.Form,
 ) -> tuple[jax.Array, Training]:
     """Return the loss (nats) of the batch and what one clipped step of Adam makes of `training`."""
     parameters, adam = training
-    loss, gradients = model.loss_and_gradients(parameters, inputs, targets, free_running, form)
+    loss, gradients = model.loss_and_gradients(parameters, inputs, targets, form, free_running)
     return loss, Training(*adam_step(parameters, gradients, adam, settings))
 
 
@@ -37,10 +37,10 @@ def slope(
     targets: jax.Array,
     free_running: bool,
     batch: int,
-    form: model.Form = model.PLAIN,
+    form: model.Form,
 ) -> jax.Array:
     """Return gradients and loss of some rows as one vector (n + 1,), times their share of all."""
-    loss, gradients = model.loss_and_gradients(parameters, inputs, targets, free_running, form)
+    loss, gradients = model.loss_and_gradients(parameters, inputs, targets, form, free_running)
     return len(inputs) / batch * ravel_pytree((gradients, loss))[0]
 
 

@@ -74,13 +74,16 @@ class Network(nn.Module):
             result: tuple[Tensor, tuple[Tensor, Tensor]] = self.lstm(x, state)
             return result
         layers, train = self.lstm.num_layers, self.lstm.training
-        if state is None:
-            zero = x.new_zeros(layers, x.shape[1], self.lstm.hidden_size)
-            state = zero, zero
+        state = state or self._zero_state(x.shape[1])
         weights = [weight for layer in range(layers) for weight in self._inside(layer)]
         start = tuple(part.to(self.inside) for part in state)
         hidden, h, c = torch.lstm(x, start, weights, True, layers, 0.0, train, False, False)
         return hidden, (h, c)
+
+    def _zero_state(self, batch: int) -> tuple[Tensor, Tensor]:
+        """Return h and c before the first step, each (L, B, H), in the dtype used inside."""
+        zero = self.one_hot.new_zeros(self.lstm.num_layers, batch, self.lstm.hidden_size)
+        return zero, zero
 
     def _inside(self, layer: int) -> list[Tensor]:
         """Return the weights and biases of a layer in the dtype used inside."""
@@ -102,9 +105,7 @@ class Network(nn.Module):
         """
         layers = self.lstm.num_layers
         weights, output = [self._inside(n) for n in range(layers)], self._output_layer()
-        if state is None:
-            zero = self.one_hot.new_zeros(layers, len(digit), self.lstm.hidden_size)
-            state = zero, zero
+        state = state or self._zero_state(len(digit))
         hidden, cell = list(state[0]), list(state[1])
         digits = []
         for _ in range(steps):

@@ -155,14 +155,8 @@ def _contender_result(
     _add_precision(result)
     _add_startup(result, records.of(contender, Startup))
     _add_speed(result, blocks)
-    result.dispatch_seconds = min(
-        (
-            probe.dispatch_seconds
-            for probe in records.of(contender, MachinePeaks)
-            if probe.dispatch_seconds is not None
-        ),
-        default=None,
-    )
+    dispatches = [probe.dispatch_seconds for probe in records.of(contender, MachinePeaks)]
+    result.dispatch_seconds = min((d for d in dispatches if d is not None), default=None)
     if contender.device in peaks:
         _add_roofline(result, settings, peaks[contender.device])
     _add_training(result, records.of(contender, Epoch), records.of(contender, Trained))

@@ -5,11 +5,13 @@ them is in the ratio of their times. In a ratio of ratios to a baseline that bot
 changed for all cancels, so it is the one to go by where there is one.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 from lstmbench import statistics
 from lstmbench.analysis.results import ContenderResult, RunResult
+from lstmbench.host import environment
 from lstmbench.interface.errors import UsageError
 from lstmbench.interface.workloads import WORKLOADS
 from lstmbench.protocol.contender import Contender
@@ -17,9 +19,6 @@ from lstmbench.statistics import Estimate
 
 SAME = ("task", "dtype", "threads", "batch", "seq_len", "hidden", "layers", "clip")
 """The settings that must be the same for two runs' times to be comparable."""
-
-MACHINE = ("cpu", "cores_usable", "gpus", "platform")
-"""What makes a machine another one."""
 
 
 @dataclass
@@ -45,7 +44,7 @@ class Change:
     @property
     def measured(self) -> bool:
         """Whether there is an interval: a single launch has none."""
-        return self.decisive.high == self.decisive.high
+        return not math.isnan(self.decisive.high)
 
 
 @dataclass
@@ -129,9 +128,11 @@ def compare(before: RunResult, after: RunResult) -> RunComparison:
 
 
 def _machine(run: RunResult) -> dict[str, Any]:
-    """Return what makes a run's machine another one; what is not told is None."""
-    found = {name: run.environment.get(name) for name in MACHINE}
-    return {**found, "gpus": [one.get("name") for one in found["gpus"] or []]}
+    """Return what makes a run's machine, or its system, another one."""
+    return {
+        **environment.machine(run.environment),
+        "platform": run.environment.get("platform"),
+    }
 
 
 def _versions(run: RunResult) -> dict[str, Any]:

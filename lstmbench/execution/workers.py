@@ -151,12 +151,14 @@ class Worker:
             if left <= 0:
                 self.kill()
                 message = f"no answer within {self.timeout:g} s; killed"
-                raise WorkerFailed("hung", message, self._tail())
+                raise WorkerFailed("hung", message, self._log.tail())
 
     def _unreadable(self, what: str) -> WorkerFailed:
         """End a worker whose replies make no sense; return why."""
         self.kill()
-        return WorkerFailed("aborted", f"a reply that cannot be understood: {what}", self._tail())
+        return WorkerFailed(
+            "aborted", f"a reply that cannot be understood: {what}", self._log.tail()
+        )
 
     def _reader(self, deadline: float) -> Callable[[int], bytes]:
         assert self._process.stdout is not None
@@ -181,17 +183,14 @@ class Worker:
             status = self._process.wait(EXIT_SECONDS)
         except subprocess.TimeoutExpired:
             self.kill()
-            return WorkerFailed("aborted", "closed its pipe and did not end", self._tail())
+            return WorkerFailed("aborted", "closed its pipe and did not end", self._log.tail())
         if status == -signal.SIGKILL:
             message = "killed by SIGKILL, as the system does when memory runs out"
-            return WorkerFailed("out of memory", message, self._tail())
+            return WorkerFailed("out of memory", message, self._log.tail())
         if status < 0:
             name = signal.Signals(-status).name
-            return WorkerFailed("aborted", f"ended by {name}", self._tail())
-        return WorkerFailed("aborted", f"ended with exit status {status}", self._tail())
-
-    def _tail(self) -> str:
-        return self._log.tail()
+            return WorkerFailed("aborted", f"ended by {name}", self._log.tail())
+        return WorkerFailed("aborted", f"ended with exit status {status}", self._log.tail())
 
     @property
     def pid(self) -> int:

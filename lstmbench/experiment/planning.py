@@ -26,10 +26,11 @@ def plan(settings: Settings, registry: Registry) -> folders.Header:
         settings = msgspec.structs.replace(settings, threads=cpu.usable_cores())
     _check_memory(settings)
     names, skipped = _backends(settings, registry)
+    gpus = gpu.devices()
     contenders = [
         Contender(backend=name, device=device)
         for name in names
-        for device in _devices(registry.backends[name], settings, registry)
+        for device in _devices(registry.backends[name], settings, registry, gpus)
     ]
     if not contenders:
         raise UsageError(f"no backend can use device {', '.join(settings.device)}")
@@ -78,10 +79,11 @@ def _unusable(name: str, settings: Settings, registry: Registry) -> str:
     return unusable(info, backends.distribution(name))
 
 
-def _devices(info: BackendInfo, settings: Settings, registry: Registry) -> list[str]:
-    """Return the devices of one backend among those that were asked for."""
+def _devices(
+    info: BackendInfo, settings: Settings, registry: Registry, gpus: list[str]
+) -> list[str]:
+    """Return the devices of one backend among those that were asked for; `gpus` are here."""
     kinds = {kind for one in registry.backends.infos() for kind in one.devices}
-    gpus = gpu.devices()
     here = {"auto", *gpus, *(kinds - {gpu.CUDA})}
     result = []
     for device in settings.device:
@@ -94,15 +96,15 @@ def _devices(info: BackendInfo, settings: Settings, registry: Registry) -> list[
         if device not in here:
             raise unknown("device", device, here)
         if device == "auto":
-            result.append(_best_device(info, settings, registry))
+            result.append(_best_device(info, settings, registry) if gpus else "cpu")
         elif kind in info.devices:
             result.append(device)
     return list(dict.fromkeys(result))
 
 
 def _best_device(info: BackendInfo, settings: Settings, registry: Registry) -> str:
-    """Return what the backend itself finds here; it need not be asked where there is only a CPU."""
-    if not set(info.devices) - {"cpu"} or not gpu.has_cuda():
+    """Return what the backend itself finds here, unless it can use a CPU alone."""
+    if not set(info.devices) - {"cpu"}:
         return "cpu"
     try:
         with WorkerFactory(registry) as factory:
@@ -156,9 +158,9 @@ def check_resumable(found: folders.Run, registry: Registry) -> None:
     for contender in found.header.contenders:
         registry.backends[contender.backend]
     now = environment.describe(before["versions"])
-    now, before = ({**one, "gpus": [g["name"] for g in one["gpus"]]} for one in (now, before))
-    for name in ("cpu", "cores_usable", "gpus", "versions"):
-        if now[name] != before[name]:
+    old, new = ({**environment.machine(one), "versions": one["versions"]} for one in (before, now))
+    for name, value in new.items():
+        if value != old[name]:
             raise UsageError(
-                f"cannot resume: {name} was {before[name]!r} and is {now[name]!r}; start a new run"
+                f"cannot resume: {name} was {old[name]!r} and is {value!r}; start a new run"
             )

@@ -2,7 +2,7 @@
 
 import os
 import platform
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,15 @@ def describe(distributions: Iterable[str]) -> dict[str, Any]:
         "versions": versions(distributions),
         "git_commit": _commit(),
         "load_average": list(os.getloadavg()) if hasattr(os, "getloadavg") else None,
+    }
+
+
+def machine(described: Mapping[str, Any]) -> dict[str, Any]:
+    """Return, of what `describe` tells, what makes a machine another one; None: it is not told."""
+    return {
+        "cpu": described.get("cpu"),
+        "cores_usable": described.get("cores_usable"),
+        "gpus": [one.get("name") for one in described.get("gpus") or []],
     }
 
 

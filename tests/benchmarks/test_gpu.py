@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import gpu
+import peers
 import pytest
 from click.testing import CliRunner
 
@@ -67,8 +68,8 @@ def test_a_folder_that_holds_something_is_refused(tmp_path: Path) -> None:
 
 
 def test_shapes_have_names_and_settings_that_exist(session: gpu.Session) -> None:
-    assert gpu.name_of({"batch": 1, "seq_len": 100}) == "batch 1, seq-len 100"
-    assert len({gpu.name_of(change) for change in gpu.SHAPES}) == 8
+    assert peers.name_of({"batch": 1, "seq_len": 100}) == "batch 1, seq-len 100"
+    assert len({peers.name_of(change) for change in gpu.SHAPES}) == 8
     with pytest.raises(UsageError):
         session.plan(backend="numpy", nonsense=1)
     for change in gpu.SHAPES:
