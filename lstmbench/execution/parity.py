@@ -1,7 +1,7 @@
 """The parity ladder across processes: the oracle in one worker, a contender in another."""
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from lstmbench import parity
 from lstmbench.execution.workers import OracleWorker, Worker, WorkerFactory, WorkerFailed
@@ -25,12 +25,10 @@ def expectations(factory: WorkerFactory, settings: Settings) -> Expectations:
     Two oracles share the cases, as the run's own take about as long as all others. Raises
     UsageError if an oracle computes wrongly on this machine.
     """
-    with ThreadPoolExecutor() as pool:
-        shares = [
-            pool.submit(_of_fixed_cases, factory, settings),
-            pool.submit(_of_run, factory, settings),
-        ]
-    return shares[0].result() | shares[1].result()
+    fixed, own = factory.side_by_side(
+        [partial(_of_fixed_cases, factory, settings), partial(_of_run, factory, settings)], most=2
+    )
+    return fixed | own
 
 
 def _of_fixed_cases(factory: WorkerFactory, settings: Settings) -> Expectations:

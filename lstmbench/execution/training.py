@@ -5,7 +5,7 @@ with what the oracle computes from the contender's own parameters.
 """
 
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 
@@ -71,10 +71,9 @@ def _train_all(
         with factory.open_oracle(settings) as oracle:
             return oracle.collect(request, OracleTrained, OracleEpoch)
 
-    missing = [variant for variant in variants if variant not in finished]
-    with ThreadPoolExecutor(cpu.usable_cores()) as pool:
-        for records in pool.map(train, missing):
-            yield from records
+    missing = [partial(train, variant) for variant in variants if variant not in finished]
+    for records in factory.side_by_side(missing, cpu.usable_cores()):
+        yield from records
 
 
 def check_evaluation(

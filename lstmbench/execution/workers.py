@@ -1,32 +1,22 @@
 """The parent's side of a worker: starting it, asking it, and knowing how it ended."""
 
-import os
-import select
-import signal
-import subprocess
-import sys
 import tempfile
-import time
-import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Thread
-from typing import IO, Any, TypeVar
+from typing import Any, TypeVar
+from weakref import WeakSet
 
 from lstmbench.host import processes
+from lstmbench.host.child import Child, Ended, Silent
+from lstmbench.host.frames import NotAFrame
 from lstmbench.interface.errors import OracleFailed, headline
 from lstmbench.plugins.registry import Registry
 from lstmbench.protocol import messages, wire
 from lstmbench.protocol.contender import Contender
 from lstmbench.protocol.observations import FailureKind
 from lstmbench.protocol.settings import Settings
-
-LOG_TAIL_BYTES = 4000
-EXIT_SECONDS = 10
-LOOK_SECONDS = 1.0
-"""How often it is looked whether a worker that says nothing is still there."""
 
 ORACLE = Contender(backend="oracle")
 ORACLE_FACTORY = "lstmbench.parity.oracle:Oracle"
@@ -42,53 +32,34 @@ class WorkerFailed(Exception):
         self.kind, self.message, self.traceback = kind, message, traceback
 
 
-class Log(Thread):
-    """Reads all that a worker prints, and keeps the last of it."""
-
-    def __init__(self, stream: IO[bytes]) -> None:
-        super().__init__(daemon=True)
-        self._stream, self._kept = stream, b""
-        self.start()
-
-    def run(self) -> None:
-        with self._stream:
-            while part := os.read(self._stream.fileno(), 1 << 16):
-                self._kept = (self._kept + part)[-LOG_TAIL_BYTES:]
-
-    def tail(self) -> str:
-        """Return the last that a worker has printed, which has ended."""
-        self.join(LOOK_SECONDS)
-        return self._kept.decode(errors="replace")
-
-
 class Worker:
-    """A worker process. Use as a context manager: it is gone at the end, unless it is `kept`."""
+    """A worker process. Use as a context manager: it is gone at the end, unless it is `kept`.
+
+    Raises OSError if it cannot be started.
+    """
 
     def __init__(self, environment: Mapping[str, str], timeout: float) -> None:
         self.timeout, self.kept = timeout, False
-        self._mark = uuid.uuid4().hex
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "lstmbench.worker"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env={**environment, processes.MARK: self._mark},
-            start_new_session=True,
-        )
-        assert self._process.stderr is not None
-        self._log = Log(self._process.stderr)
+        self._child = Child("lstmbench.worker", environment)
 
     def __enter__(self) -> "Worker":
         return self
 
-    def __exit__(self, *error: object) -> None:
-        if not self.kept:
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
+        if kind and not issubclass(kind, Exception):
+            self.end()  # the whole run is to end
+        elif not self.kept:
             self.close()
 
     @property
     def alive(self) -> bool:
         """Whether it has not ended yet."""
-        return self._process.poll() is None
+        return self._child.alive
+
+    @property
+    def pid(self) -> int:
+        """The worker's process number."""
+        return self._child.pid
 
     def ask(self, request: messages.Request, answer: type[Answer]) -> Answer:
         """Send a request that has one answer."""
@@ -115,17 +86,31 @@ class Worker:
 
     def send(self, request: messages.Request) -> None:
         """Send a request."""
-        assert self._process.stdin is not None
         try:
-            wire.send(self._process.stdin, request)
-        except BrokenPipeError:
-            raise self._ended() from None
+            self._child.send(wire.encode(request))
+        except Ended as error:
+            raise self._ended(error.status) from None
+
+    def close(self) -> None:
+        """Let the worker end, or end it; what it started ends with it."""
+        self._child.close()
+
+    def end(self) -> None:
+        """End the worker, and what it started, at once."""
+        self._child.close(seconds=0)
 
     def _receive(self) -> Any:
         """Wait, asleep, for the next answer; a worker that is silent for `timeout` is killed."""
-        data = wire.receive(self._reader(time.monotonic() + self.timeout))
-        if data is None:
-            raise self._ended()
+        try:
+            data = self._child.receive(self.timeout)
+        except Ended as error:
+            raise self._ended(error.status) from None
+        except NotAFrame as error:
+            raise self._unreadable(str(error)) from None
+        except Silent:
+            self._child.kill()
+            message = f"no answer within {self.timeout:g} s; killed"
+            raise WorkerFailed("hung", message, self._child.log()) from None
         try:
             reply = wire.decode_reply(data)
         except Exception as error:  # whatever is wrong with it, it is the worker that has sent it
@@ -134,85 +119,22 @@ class Worker:
             raise WorkerFailed(reply.kind, reply.message, reply.traceback)
         return reply
 
-    def _readable(self, pipe: int, deadline: float) -> bool:
-        """Wait until there is something to read, or the end; whether there is.
-
-        A worker that has died may have left a child that holds the pipe open. A worker that says
-        nothing until the deadline is killed.
-        """
-        while True:
-            left = deadline - time.monotonic()
-            ready, _, _ = select.select([pipe], [], [], max(0.0, min(left, LOOK_SECONDS)))
-            if ready:
-                return True
-            if not self.alive:
-                # What it wrote at last may have come since.
-                return bool(select.select([pipe], [], [], 0)[0])
-            if left <= 0:
-                self.kill()
-                message = f"no answer within {self.timeout:g} s; killed"
-                raise WorkerFailed("hung", message, self._log.tail())
-
     def _unreadable(self, what: str) -> WorkerFailed:
         """End a worker whose replies make no sense; return why."""
-        self.kill()
+        self._child.kill()
         return WorkerFailed(
-            "aborted", f"a reply that cannot be understood: {what}", self._log.tail()
+            "aborted", f"a reply that cannot be understood: {what}", self._child.log()
         )
 
-    def _reader(self, deadline: float) -> Callable[[int], bytes]:
-        assert self._process.stdout is not None
-        pipe = self._process.stdout.fileno()
-
-        def read(count: int) -> bytes:
-            data = bytearray()  # of bytes, each part would copy all that came before
-            while len(data) < count:
-                if not self._readable(pipe, deadline):
-                    break
-                part = os.read(pipe, count - len(data))
-                if not part:
-                    break
-                data += part
-            return bytes(data)
-
-        return read
-
-    def _ended(self) -> WorkerFailed:
+    def _ended(self, status: int | None) -> WorkerFailed:
         """Return how a worker that closed its pipe came to its end."""
-        try:
-            status = self._process.wait(EXIT_SECONDS)
-        except subprocess.TimeoutExpired:
-            self.kill()
-            return WorkerFailed("aborted", "closed its pipe and did not end", self._log.tail())
-        if status == -signal.SIGKILL:
+        if status is None:
+            self._child.kill()
+            return WorkerFailed("aborted", "closed its pipe and did not end", self._child.log())
+        if processes.was_killed(status):
             message = "killed by SIGKILL, as the system does when memory runs out"
-            return WorkerFailed("out of memory", message, self._log.tail())
-        if status < 0:
-            name = signal.Signals(-status).name
-            return WorkerFailed("aborted", f"ended by {name}", self._log.tail())
-        return WorkerFailed("aborted", f"ended with exit status {status}", self._log.tail())
-
-    @property
-    def pid(self) -> int:
-        """The worker's process number."""
-        return self._process.pid
-
-    def kill(self) -> None:
-        """End the worker and whatever it started, at once."""
-        with suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
-        processes.kill_marked(self._mark)
-
-    def close(self) -> None:
-        """Let the worker end, or end it; what it started ends with it."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        with suppress(BrokenPipeError, subprocess.TimeoutExpired):
-            self._process.stdin.close()
-            self._process.wait(EXIT_SECONDS)
-        self.kill()
-        self._process.stdout.close()
+            return WorkerFailed("out of memory", message, self._child.log())
+        return WorkerFailed("aborted", processes.ending(status), self._child.log())
 
 
 class WorkerFactory:
@@ -226,12 +148,34 @@ class WorkerFactory:
     def __init__(self, registry: Registry) -> None:
         self.registry, self.pinned = registry, True
         self._cache = tempfile.TemporaryDirectory(prefix="lstmbench-")
+        self._running: WeakSet[Worker] = WeakSet()
+        self._abandoned = False
 
     def __enter__(self) -> "WorkerFactory":
         return self
 
     def __exit__(self, *error: object) -> None:
         self._cache.cleanup()
+
+    def abandon(self) -> None:
+        """End all workers at once, those of other threads too, and start no more."""
+        self._abandoned = True
+        for worker in list(self._running):
+            worker.end()
+
+    def side_by_side(self, jobs: Sequence[Callable[[], Answer]], most: int) -> list[Answer]:
+        """Return what some functions return, at most so many of them at the same time.
+
+        If this process is told to end meanwhile, so are their workers.
+        """
+        with ThreadPoolExecutor(most) as pool:
+            waiting = [pool.submit(job) for job in jobs]
+            try:
+                return [one.result() for one in waiting]
+            except BaseException as error:
+                if not isinstance(error, Exception):
+                    self.abandon()
+                raise
 
     def open(self, contender: Contender, settings: Settings) -> Worker:
         """Return a fresh worker with a contender's backend loaded, with the run's threads.
@@ -283,7 +227,12 @@ class WorkerFactory:
         try:
             worker = Worker(variables, settings.timeout)
         except OSError as error:  # too many open files or processes, or no memory for one more
-            raise WorkerFailed("aborted", f"could not be started: {error.strerror}") from None
+            reason = error.strerror or str(error)
+            raise WorkerFailed("aborted", f"could not be started: {reason}") from None
+        self._running.add(worker)
+        if self._abandoned:
+            worker.end()
+            raise WorkerFailed("aborted", "this run is being ended")
         try:
             worker.send(self._request(contender, factory, settings, threads, pinned))
         except BaseException:
@@ -319,8 +268,9 @@ class OracleWorker:
     def __enter__(self) -> "OracleWorker":
         return self
 
-    def __exit__(self, *error: object) -> None:
-        self.close()
+    def __exit__(self, *error: type[BaseException] | object) -> None:
+        if self._worker:
+            self._worker.__exit__(*error)
 
     @property
     def pid(self) -> int:
@@ -370,10 +320,11 @@ class KeptWorkers(WorkerFactory):
         self._kept: dict[tuple[Contender, int], Worker] = {}
         self._started: Counter[Contender] = Counter()
 
-    def __exit__(self, *error: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
         for worker in self._kept.values():
-            worker.close()
-        super().__exit__(*error)
+            worker.kept = False
+            worker.__exit__(kind, *error)
+        super().__exit__(kind, *error)
 
     def again(self) -> None:
         """Begin anew with the first process of each contender."""

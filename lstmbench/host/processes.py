@@ -1,9 +1,15 @@
-"""Worker processes: the environment that they start in, and their end with their parent."""
+"""Worker processes: the environment that they start in, and their end with their parent.
+
+What only POSIX systems have is asked for before it is used.
+"""
 
 import ctypes
 import os
+import re
 import signal
+import subprocess
 import sys
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 
@@ -32,6 +38,9 @@ BOUNDED_SPIN = {
 MARK = "LSTMBENCH_WORKER"
 """The environment variable that tells which worker a process has been started by."""
 
+SHARED_MEMORY = "/dev/shm"
+TRACKER_SECONDS = 1.0
+
 UNBOUNDED_SPIN = ("OMP_WAIT_POLICY", "GOMP_CPU_AFFINITY")
 
 
@@ -53,16 +62,90 @@ def worker_environment(threads: int, cache: Path, device: str = "") -> dict[str,
     return result
 
 
-def kill_marked(mark: str) -> None:
-    """Kill the processes that a worker has started, in whatever session: they have its mark."""
+def python_command(module: str) -> list[str]:
+    """Return the command that runs a module, with nothing of the current folder in its path."""
+    return [sys.executable, "-P", "-m", module]
+
+
+def kill_group(process: subprocess.Popen[bytes]) -> None:
+    """Kill a process that leads a session of its own, and the session; wait for its end."""
+    if hasattr(os, "killpg"):
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+    process.kill()
+    process.wait()
+
+
+def clean_up_after(mark: str, pid: int, since: float) -> None:
+    """Kill what a worker, which has ended, has started in any session, and remove shared memory.
+
+    They have its `mark` in their environment. What Python calls a resource tracker is given a
+    moment: it removes shared memory that was left behind. `since` is when the worker was started.
+    """
+    marked = _marked(mark)
+    trackers = [one for one in marked if _tracks_resources(one)]
+    for one in marked:
+        if one not in trackers:
+            _kill(one)
+    if trackers:
+        _, left = psutil.wait_procs(trackers, timeout=TRACKER_SECONDS)
+        for one in left:
+            _kill(one)
+    if os.path.isdir(SHARED_MEMORY):
+        _remove_shared_memory({pid, *(one.pid for one in marked)}, since)
+
+
+def _marked(mark: str) -> list[psutil.Process]:
+    """Return the processes with a mark in their environment."""
+    result = []
     for process in psutil.process_iter():
         with suppress(psutil.Error, OSError):
             if process.environ().get(MARK) == mark:
-                process.kill()
+                result.append(process)
+    return result
+
+
+def _tracks_resources(process: psutil.Process) -> bool:
+    with suppress(psutil.Error, OSError):
+        return "resource_tracker" in " ".join(process.cmdline())
+    return False
+
+
+def _kill(process: psutil.Process) -> None:
+    with suppress(psutil.Error, OSError):
+        process.kill()
+
+
+def _remove_shared_memory(pids: Collection[int], since: float) -> None:
+    """Remove shared memory named after processes that have ended, as OpenMP and PyTorch name it."""
+    numbers = {str(pid) for pid in pids}
+    for entry in os.scandir(SHARED_MEMORY):
+        with suppress(OSError):
+            told = entry.stat(follow_symlinks=False)
+            named = not numbers.isdisjoint(re.findall(r"\d+", entry.name))
+            if named and told.st_uid == os.getuid() and told.st_ctime >= since - 1:
+                os.unlink(entry.path)
+
+
+def ending(status: int) -> str:
+    """Return how a process with an exit status came to its end, in words."""
+    if status >= 0:
+        return f"ended with exit status {status}"
+    try:
+        name = signal.Signals(-status).name
+    except ValueError:
+        name = f"signal {-status}"
+    return f"ended by {name}"
+
+
+def was_killed(status: int) -> bool:
+    """Return whether a process was killed, as the system does when memory runs out."""
+    return hasattr(signal, "SIGKILL") and status == -signal.SIGKILL
 
 
 def die_with_parent() -> None:
     """Have Linux kill this process if its parent is killed, even in the middle of a hang."""
     if sys.platform == "linux":
         PR_SET_PDEATHSIG = 1  # from <sys/prctl.h>
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        with suppress(OSError, TypeError, AttributeError):  # no C library that can be called
+            ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -7,6 +7,7 @@ to standard error instead.
 import os
 from typing import BinaryIO
 
+from lstmbench.host import frames
 from lstmbench.host.processes import die_with_parent
 from lstmbench.interface.errors import UsageError, headline, out_of_memory, told_traceback
 from lstmbench.protocol import wire
@@ -20,7 +21,7 @@ def main() -> None:
     die_with_parent()
     session: Session | None = None
     try:
-        while (data := wire.receive(requests.read)) is not None:
+        while (data := frames.read(requests.read)) is not None:
             request = wire.decode_request(data)
             if isinstance(request, Open):
                 session = None  # one that was there makes room first

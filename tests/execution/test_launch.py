@@ -107,7 +107,7 @@ def test_what_cannot_be_started_any_more_is_told_and_the_others_are_timed(
         return popen(*args, **named)
 
     popen = subprocess.Popen
-    monkeypatch.setattr("lstmbench.execution.workers.subprocess.Popen", limited)
+    monkeypatch.setattr("lstmbench.host.child.subprocess.Popen", limited)
     records: list[Record] = []
     with WorkerFactory(discover()) as factory:
         launch = Launch(

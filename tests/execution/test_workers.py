@@ -1,21 +1,25 @@
 import ast
 import os
 import re
+import resource
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from threading import Event
 
 import psutil
 import pytest
 
 from lstmbench import parity
-from lstmbench.execution import workers as launcher
-from lstmbench.execution.workers import OracleWorker, Worker, WorkerFailed
+from lstmbench.execution.workers import OracleWorker, Worker, WorkerFactory, WorkerFailed
 from lstmbench.host import cpu, processes
+from lstmbench.host.child import EXIT_SECONDS, LOG_TAIL_BYTES
 from lstmbench.interface import Options
 from lstmbench.interface.errors import OracleFailed
 from lstmbench.parity import Observation
 from lstmbench.parity.rungs import rungs
+from lstmbench.plugins.registry import Registry
 from lstmbench.protocol import messages
 from lstmbench.protocol.contender import Contender
 from lstmbench.protocol.messages import Done, Measure, ObserveCase, Opened
@@ -173,14 +177,13 @@ def test_a_reply_that_cannot_be_understood_is_that_workers_failure(start: Start)
     assert gone(process)
 
 
-@pytest.mark.parametrize("garbage", [b"\0\0\0\3abc", b"\0\0\0\0", b"\0\0\0\1\xc1"])
-def test_bytes_in_the_pipe_are_no_reply(
-    start: Start, monkeypatch: pytest.MonkeyPatch, garbage: bytes
-) -> None:
-    with start() as worker:
-        monkeypatch.setattr(launcher.wire, "receive", lambda read: garbage[4:])
-        with pytest.raises(WorkerFailed, match="cannot be understood"):
-            worker.ask(opening(NUMPY), Opened)
+@pytest.mark.parametrize("fault", ["WritesText", "WritesAFrame"])
+def test_bytes_in_the_pipe_are_no_reply(start: Start, fault: str) -> None:
+    began = time.monotonic()
+    error, process = failure(start, fault)
+    assert (error.kind, gone(process)) == ("aborted", True)
+    assert "cannot be understood" in error.message
+    assert time.monotonic() - began < START_SECONDS / 2
 
 
 def test_a_death_is_noticed_though_a_child_holds_the_pipe(start: Start) -> None:
@@ -224,11 +227,11 @@ def test_close_leaves_no_child_of_a_worker_behind(start: Start) -> None:
 
 
 def test_close_ends_a_worker_that_is_busy(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(launcher, "EXIT_SECONDS", 0.5)
     with start() as worker:
         process = worker.pid
         worker.ask(opening("Hangs"), Opened)
         worker.send(TRAIN)
+        monkeypatch.setattr(worker, "close", partial(worker._child.close, 0.5))
     assert gone(process)
 
 
@@ -241,9 +244,53 @@ def test_close_ends_a_worker_that_was_never_asked(start: Start) -> None:
 def test_an_error_of_the_parent_ends_the_worker_too(start: Start) -> None:
     with pytest.raises(KeyboardInterrupt), start() as worker:
         process = worker.pid
-        worker.ask(opening(NUMPY), Opened)
+        worker.ask(opening("Hangs"), Opened)
+        worker.send(TRAIN)
+        began = time.monotonic()
         raise KeyboardInterrupt
     assert gone(process)
+    assert time.monotonic() - began < EXIT_SECONDS / 2, "at once"
+
+
+def test_workers_of_other_threads_end_with_the_whole(start: Start) -> None:
+    factory = WorkerFactory(Registry())
+    begun, processes = Event(), []
+
+    def job() -> None:
+        with start() as worker:
+            factory._running.add(worker)
+            processes.append(worker.pid)
+            worker.ask(opening("Hangs"), Opened)
+            begun.set()
+            train(worker)
+
+    def interrupt() -> None:
+        begun.wait()
+        raise KeyboardInterrupt
+
+    with factory, pytest.raises(KeyboardInterrupt):
+        factory.side_by_side([interrupt, job], most=2)
+    assert gone(processes[0])
+
+
+def test_shared_memory_of_a_worker_is_removed(start: Start) -> None:
+    error, _ = failure(start, "LeavesSharedMemory")
+    names = error.traceback.split()[-3:]
+    assert [name for name in names if Path("/dev/shm", name).exists()] == []
+    assert error.kind == "aborted"
+
+
+def test_a_worker_is_not_started_where_no_more_files_can_be_opened(start: Start) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    opened = len(os.listdir("/proc/self/fd"))
+    before = {child.pid for child in psutil.Process().children()}
+    resource.setrlimit(resource.RLIMIT_NOFILE, (opened + 8, hard))
+    try:
+        with pytest.raises(OSError, match="Too many open files"):
+            start()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert {child.pid for child in psutil.Process().children()} <= before
 
 
 def test_megabytes_of_prints_do_not_reach_the_protocol(start: Start) -> None:
@@ -303,4 +350,4 @@ def test_an_answer_of_another_kind_is_that_workers_failure(start: Start) -> None
 def test_of_a_flood_of_prints_the_last_is_kept_and_no_more(start: Start) -> None:
     error, _ = failure(start, "FloodsAndAborts")
     assert error.traceback.rstrip().endswith("the very last words")
-    assert len(error.traceback) <= launcher.LOG_TAIL_BYTES
+    assert len(error.traceback) <= LOG_TAIL_BYTES

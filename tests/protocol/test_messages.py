@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from lstmbench.host import frames
 from lstmbench.interface import Options
 from lstmbench.protocol import messages, observations, wire
 from lstmbench.protocol.contender import Contender
@@ -63,7 +64,7 @@ def through_a_pipe(message: Any) -> bytes:
     pipe = io.BytesIO()
     wire.send(pipe, message)
     pipe.seek(0)
-    data = wire.receive(pipe.read)
+    data = frames.read(pipe.read)
     assert data is not None and pipe.read() == b""
     return data
 
@@ -117,15 +118,16 @@ def test_messages_follow_one_another_in_a_pipe() -> None:
     for message in sent:
         wire.send(pipe, message)
     pipe.seek(0)
-    received = [wire.receive(pipe.read) for _ in sent]
+    received = [frames.read(pipe.read) for _ in sent]
     assert [wire.decode_request(data or b"") for data in received] == sent
-    assert wire.receive(pipe.read) is None
+    assert frames.read(pipe.read) is None
 
 
-def test_a_frame_is_four_bytes_of_length_and_the_message() -> None:
+def test_a_frame_is_a_mark_four_bytes_of_length_and_the_message() -> None:
     pipe = io.BytesIO()
     wire.send(pipe, messages.Done())
-    length, body = pipe.getvalue()[:4], pipe.getvalue()[4:]
+    mark, length, body = pipe.getvalue()[:4], pipe.getvalue()[4:8], pipe.getvalue()[8:]
+    assert mark == frames.MARK
     assert int.from_bytes(length, "big") == len(body)
     assert msgspec.msgpack.decode(body) == {"type": "Done"}
 
@@ -135,8 +137,14 @@ def test_a_truncated_frame_is_the_end() -> None:
     wire.send(pipe, messages.ObserveCase(case="odd"))
     whole = pipe.getvalue()
     for kept in range(len(whole)):
-        assert wire.receive(io.BytesIO(whole[:kept]).read) is None
-    assert wire.receive(io.BytesIO(whole).read) == whole[4:]
+        assert frames.read(io.BytesIO(whole[:kept]).read) is None
+    assert frames.read(io.BytesIO(whole).read) == whole[8:]
+
+
+@pytest.mark.parametrize("data", [b"hello, world", b"\0" * 8, b"LSTM\0\0\0\1x"])
+def test_what_is_no_frame_is_known_at_once(data: bytes) -> None:
+    with pytest.raises(frames.NotAFrame):
+        frames.read(io.BytesIO(data).read)
 
 
 @pytest.mark.parametrize("data", [b"", b"\xc1", b"\x81\xa4type\xa4Nope"])

@@ -3,6 +3,7 @@ import io
 import numpy as np
 import pytest
 
+from lstmbench.host import frames
 from lstmbench.parity import Arrays
 from lstmbench.protocol import wire
 from lstmbench.protocol.messages import Outputs
@@ -13,7 +14,7 @@ def through_a_pipe(arrays: Arrays) -> Arrays:
     pipe = io.BytesIO()
     wire.send(pipe, Outputs(calls=[], end=None, arrays=arrays))
     pipe.seek(0)
-    data = wire.receive(pipe.read)
+    data = frames.read(pipe.read)
     assert data is not None
     reply = wire.decode_reply(data)
     assert isinstance(reply, Outputs)

@@ -10,6 +10,8 @@ import stat
 import subprocess
 import sys
 import time
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -67,10 +69,7 @@ class DiesBesideAChild(Misbehaving):
     """It dies, and a child of a session of its own holds its pipes open."""
 
     def misbehave(self) -> None:
-        fds = [int(name) for name in os.listdir("/proc/self/fd") if int(name) > 2]
-        child = subprocess.Popen(
-            ["sleep", str(LONG)], start_new_session=True, pass_fds=[fd for fd in fds if is_pipe(fd)]
-        )
+        child = subprocess.Popen(["sleep", str(LONG)], start_new_session=True, pass_fds=pipes())
         print(child.pid, file=sys.stderr, flush=True)
         os._exit(5)
 
@@ -80,6 +79,51 @@ def is_pipe(fd: int) -> bool:
         return stat.S_ISFIFO(os.fstat(fd).st_mode)
     except OSError:
         return False
+
+
+def pipes() -> list[int]:
+    """The numbers of all pipes that are open, beside those of the standard streams."""
+    return [fd for fd in map(int, os.listdir("/proc/self/fd")) if fd > 2 and is_pipe(fd)]
+
+
+class WritesText(Misbehaving):
+    """Into every pipe that it finds."""
+
+    def misbehave(self) -> None:
+        for fd in pipes():
+            with suppress(OSError):
+                os.write(fd, b"hello, world\n")
+        time.sleep(LONG)
+
+
+class WritesAFrame(Misbehaving):
+    """What is in it makes no sense."""
+
+    def misbehave(self) -> None:
+        for fd in pipes():
+            with suppress(OSError):
+                os.write(fd, b"lstm\0\0\0\1\xc1")
+        time.sleep(LONG)
+
+
+class LeavesSharedMemory(Misbehaving):
+    """As OpenMP names it, as a process pool's child does, and by Python's own class."""
+
+    def misbehave(self) -> None:
+        from multiprocessing.shared_memory import SharedMemory
+
+        registered = Path(f"/dev/shm/__KMP_REGISTERED_LIB_{os.getpid()}_0")
+        registered.write_text("x")
+        script = "import os, time; n = f'torch_{os.getpid()}_7'; open(f'/dev/shm/{n}', 'w');"
+        script += f" print(n, flush=True); time.sleep({LONG})"
+        child = subprocess.Popen(
+            [sys.executable, "-c", script], stdout=subprocess.PIPE, start_new_session=True
+        )
+        assert child.stdout
+        name = child.stdout.readline().decode().strip()
+        shared = SharedMemory(create=True, size=1000)
+        print(registered.name, name, shared.name, flush=True)
+        os._exit(4)
 
 
 class RaisesOnConstruction(NumpyBackend):
