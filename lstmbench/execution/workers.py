@@ -154,7 +154,7 @@ class WorkerFactory:
     def __enter__(self) -> "WorkerFactory":
         return self
 
-    def __exit__(self, *error: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
         self._cache.cleanup()
 
     def abandon(self) -> None:
@@ -268,9 +268,9 @@ class OracleWorker:
     def __enter__(self) -> "OracleWorker":
         return self
 
-    def __exit__(self, *error: type[BaseException] | object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
         if self._worker:
-            self._worker.__exit__(*error)
+            self._worker.__exit__(kind, *error)
 
     @property
     def pid(self) -> int:

@@ -8,7 +8,8 @@ from lstmbench.host import cpu, environment, gpu
 from lstmbench.interface import BackendInfo
 from lstmbench.interface.errors import OracleFailed, UsageError, unknown
 from lstmbench.interface.workloads import WORKLOADS
-from lstmbench.plugins.registry import ALL, Registry, unusable
+from lstmbench.plugins.messages import ALL
+from lstmbench.plugins.registry import Registry, unusable
 from lstmbench.protocol.contender import Contender, named
 from lstmbench.protocol.settings import Settings
 from lstmbench.records import folder as folders

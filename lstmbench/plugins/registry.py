@@ -1,39 +1,29 @@
-"""Finding plugins, guarded: a broken one is listed as such, and the others work."""
+"""What plugins bring: a broken one is listed as such, and the others work."""
 
-import importlib
 import importlib.util
-import re
+import os
 import sys
-from collections.abc import Iterable, Iterator
-from contextlib import redirect_stdout
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from importlib.machinery import PathFinder
-from importlib.metadata import EntryPoint, entry_points
 from typing import Generic, TypeVar
 
 import msgspec
-import pluggy
 
-from lstmbench.interface import INTERFACE, BackendInfo, TaskInfo, hookspecs
-from lstmbench.interface.errors import UsageError, message, unknown
+from lstmbench.host.child import Child, Ended, Silent
+from lstmbench.host.frames import NotAFrame
+from lstmbench.host.processes import ending
+from lstmbench.interface import BackendInfo, TaskInfo
+from lstmbench.interface.errors import UsageError, shortened, unknown
+from lstmbench.plugins.messages import OURS, Entries, Entry, Found, Load
 
-OURS = "lstmbench"
-UPGRADE = "pip install --upgrade lstmbench"
-IF_NEWER = f"if it was written for a newer lstmbench: {UPGRADE}"
-
-ALL = "all"
-NAME = re.compile(r"\w[\w.+-]*")
-FACTORY = re.compile(r"\w+(\.\w+)*:\w+")
+PATIENCE_SECONDS = 30.0
+"""How long loading one plugin may take."""
+LAST_WORDS = 200
+"""How many characters are told of what a plugin printed that ended its process."""
 
 Info = TypeVar("Info", BackendInfo, TaskInfo)
-
-
-class Unfit(Exception):
-    """A plugin that this lstmbench cannot use; `names` are those that it would have brought."""
-
-    def __init__(self, message: str, names: Iterable[str] = ()) -> None:
-        super().__init__(message)
-        self.names = tuple(names)
+Message = TypeVar("Message", Entries, Found)
 
 
 @dataclass(frozen=True)
@@ -116,84 +106,72 @@ class Registry:
 
 
 def discover() -> Registry:
-    """Load every plugin of the entry-point group; none of the frameworks behind them."""
+    """Return all that plugins of the entry-point group bring; nothing of them is imported here.
+
+    They are loaded in another process, so that none can end, stop or garble this one. One that ends
+    the other process, or does not come to an end, is broken; those after it have a new process.
+    """
     registry = Registry()
-    for entry in entry_points(group=hookspecs.PROJECT):
-        distribution = (entry.dist and entry.dist.name) or "?"
-        try:
-            with redirect_stdout(sys.stderr):  # our own answer may be for a program
-                _add(registry, entry, distribution)
-        except Unfit as error:
-            registry.broken.append(Broken(entry.name, distribution, str(error), error.names))
-        except KeyboardInterrupt:
-            raise
-        except BaseException as error:  # SystemExit, and panics of extensions in Rust
-            registry.broken.append(Broken(entry.name, distribution, _reason(error)))
+    loaded: int | None = 0
+    while loaded is not None:
+        loaded = _load(registry, loaded)
     return registry
 
 
-def _reason(error: BaseException) -> str:
-    """Return an error in one line, with a remedy if the plugin may be for a newer interface."""
-    lines = f"{type(error).__name__}: {message(error)}".splitlines()
-    if isinstance(error, pluggy.PluginValidationError):
-        return f"{'; '.join(lines)}; {IF_NEWER}"
-    unknown_name = isinstance(error, ImportError) and error.name == OURS
-    if unknown_name or "Info.__init__() got an unexpected" in lines[0]:
-        return f"{lines[0]}; {IF_NEWER}"
-    return lines[0]
-
-
-def _add(registry: Registry, entry: EntryPoint, distribution: str) -> None:
-    """Register one plugin by itself and take in what its hooks return, or nothing of it."""
-    manager = pluggy.PluginManager(hookspecs.PROJECT)
-    manager.add_hookspecs(hookspecs)
-    plugin = entry.load()
-    manager.register(plugin, name=entry.name)
-    manager.check_pending()  # a hook that is not known
-    if not manager.get_hookcallers(plugin):
-        raise Unfit("it has no hook; is @hookimpl missing?")
-    backends = _collect(manager.hook.lstmbench_backends, BackendInfo)
-    tasks = _collect(manager.hook.lstmbench_tasks, TaskInfo)
-    _check_interface(backends)
-    infos: list[BackendInfo | TaskInfo] = [*backends, *tasks]
-    for info in infos:
-        _check(info)
-    for backend in backends:
-        registry.backends.add(backend, distribution)
-    for task in tasks:
-        registry.tasks.add(task, distribution)
-
-
-def _collect(hook: pluggy.HookCaller, kind: type[Info]) -> list[Info]:
-    """Return what a plugin's hook returned, if it is a list of the right type; raises Unfit."""
-    answers = hook()
-    if hook.get_hookimpls() and not answers:
-        raise Unfit(f"{hook.name} returned None where a list belongs")
-    infos = [info for answer in answers for info in answer]
-    for info in infos:
-        if not isinstance(info, kind):
-            raise Unfit(f"{hook.name} returned {info!r} where a {kind.__name__} belongs")
-    return infos
-
-
-def _check_interface(backends: list[BackendInfo]) -> None:
-    """Raises Unfit if one was written for a newer interface, whatever else it may say."""
-    for info in backends:
-        if isinstance(info.interface, int) and info.interface > INTERFACE:
-            reason = f"needs interface {info.interface}, this lstmbench has {INTERFACE}; {UPGRADE}"
-            raise Unfit(reason, [str(one.name) for one in backends])
-
-
-def _check(info: BackendInfo | TaskInfo) -> None:
-    """Raises Unfit if a field is of the wrong type, or one that nobody could ask for or find."""
+def _load(registry: Registry, first: int) -> int | None:
+    """Load plugins from number `first` on; return which one is next, or None if that was all."""
+    child = Child("lstmbench.plugins.loading", dict(os.environ))
+    plugins: list[Entry] = []
+    number = first
     try:
-        msgspec.convert(msgspec.to_builtins(info), type(info))
-    except (msgspec.ValidationError, TypeError) as error:
-        raise Unfit(f"a hook returned {info!r}: {error}") from None
-    if not NAME.fullmatch(info.name) or info.name == ALL:
-        raise Unfit(f"a hook returned the name {info.name!r}, which nobody could ask for")
-    if not FACTORY.fullmatch(info.factory):
-        raise Unfit(f"factory {info.factory!r} of {info.name} is not like 'package.module:Class'")
+        child.send(msgspec.json.encode(Load(path=sys.path, first=first)))
+        plugins = _receive(child, Entries).entries
+        for number in range(first, len(plugins)):
+            _add(registry, plugins[number], _receive(child, Found))
+        return None
+    except _Gone as error:
+        if not plugins:
+            raise UsageError(f"the installed plugins cannot be listed: {error}") from None
+        if number > first and not error.silent:
+            return number  # one of those before may have done it: once more, without them
+        one = plugins[number]
+        registry.broken.append(Broken(one.name, one.distribution, f"{error} while it was loaded"))
+        return number + 1
+    finally:
+        child.close(seconds=0)
+
+
+class _Gone(Exception):
+    """The process that loads plugins has come to its end, is silent, or makes no sense."""
+
+    def __init__(self, message: str, silent: bool = False) -> None:
+        super().__init__(message)
+        self.silent = silent
+
+
+def _receive(child: Child, kind: type[Message]) -> Message:
+    """Return the next message of the process that loads plugins."""
+    try:
+        return msgspec.json.decode(child.receive(PATIENCE_SECONDS), type=kind)
+    except Silent:
+        raise _Gone(f"no answer within {PATIENCE_SECONDS:g} s", silent=True) from None
+    except Ended as error:
+        how = "closed its pipe" if error.status is None else ending(error.status)
+        words = shortened(" ".join(child.log().split()), LAST_WORDS)
+        raise _Gone(f"the process {how}{f' ({words})' if words else ''}") from None
+    except (NotAFrame, msgspec.MsgspecError, RecursionError):
+        raise _Gone("something else was in the pipe of the process") from None
+
+
+def _add(registry: Registry, entry: Entry, found: Found) -> None:
+    """Take in what has come of loading one plugin."""
+    distribution = entry.distribution
+    if found.error:
+        registry.broken.append(Broken(entry.name, distribution, found.error, tuple(found.names)))
+    for backend in found.backends:
+        registry.backends.add(backend, distribution)
+    for task in found.tasks:
+        registry.tasks.add(task, distribution)
 
 
 def missing(info: BackendInfo) -> list[str]:

@@ -10,7 +10,8 @@ from string import Template
 
 from lstmbench.interface import INTERFACE
 from lstmbench.interface.errors import UsageError
-from lstmbench.plugins.registry import ALL, Registry
+from lstmbench.plugins.messages import ALL
+from lstmbench.plugins.registry import Registry
 
 SUFFIX = ".template"
 PACKAGE_FOLDER = "package"

@@ -4,6 +4,7 @@ import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from lstmbench import INTERFACE, BackendInfo, UsageError
@@ -252,6 +253,71 @@ BROKEN = {
         "PluginValidationError: unknown hook 'lstmbench_backend'.*pip install --upgrade lstmbench$",
     ),
     "has_no_hook": ("def lstmbench_backends(): return []", "no hook; is @hookimpl missing"),
+    "is_interrupted": ("raise KeyboardInterrupt", r"KeyboardInterrupt:$"),
+    "recurses": ("def f(): f()\nf()", "RecursionError: "),
+    "requires_the_main_module": (
+        """
+        from lstmbench import BackendInfo, hookimpl
+
+        @hookimpl
+        def lstmbench_backends():
+            return [BackendInfo("theirs", "m:C", requires=("json", "__main__"))]
+        """,
+        "'__main__', which theirs requires, is no import name",
+    ),
+    "requires_nothing": (
+        """
+        from lstmbench import BackendInfo, hookimpl
+
+        @hookimpl
+        def lstmbench_backends():
+            return [BackendInfo("theirs", "m:C", requires=("",))]
+        """,
+        "'', which theirs requires, is no import name",
+    ),
+    "has_a_device_with_a_newline": (
+        """
+        from lstmbench import BackendInfo, hookimpl
+
+        @hookimpl
+        def lstmbench_backends():
+            return [BackendInfo("theirs", "m:C", devices=("cpu\\n",))]
+        """,
+        "of theirs is the name of no device or dtype",
+    ),
+    "talks_without_end": (
+        """
+        from lstmbench import BackendInfo, hookimpl
+
+        @hookimpl
+        def lstmbench_backends():
+            return [BackendInfo("theirs", "m:C", summary="x" * 200_000)]
+        """,
+        "it tells 200,[0-9]{3} bytes of itself",
+    ),
+    "raises_a_book": (
+        "raise RuntimeError('x' * 1_000_000)",
+        "^RuntimeError: x{200,250}…x{200,250}$",
+    ),
+    "exits_for_good": ("import os\nos._exit(0)", "the process ended with exit status 0 while"),
+    "aborts": (
+        "import os\nos.write(2, b'last words')\nos.abort()",
+        r"the process ended by SIGABRT \(last words\) while it was loaded",
+    ),
+    "is_killed": ("import os\nos.kill(os.getpid(), 9)", "the process ended by SIGKILL while"),
+    "closes_all_files": ("import os\nos.closerange(1, 100)", "the process ended with exit status"),
+    "writes_into_pipes": (
+        """
+        import os
+
+        for fd in range(3, 100):
+            try:
+                os.write(fd, b"hello, world")
+            except OSError:
+                pass
+        """,
+        "something else was in the pipe of the process",
+    ),
     "asks_for_arguments": (
         """
         from lstmbench import hookimpl
@@ -276,6 +342,64 @@ def test_a_broken_plugin_is_listed_and_harms_nobody(install: Install, name: str)
         raise Exception(found.broken[0].error)
     assert set(found.backends) >= {"theirs", *OURS}
     assert set(found.tasks) >= OUR_TASKS
+
+
+HARMLESS = {
+    "writes_to_the_output": "import os\nos.write(1, b'{}')",
+    "closes_the_output": "import os, sys\nsys.stdout.close()\nos.close(1)",
+    "changes_the_process": "import os, sys\nos.chdir('/')\nsys.path.clear()\nos.environ.clear()",
+    "prints_much": "print('x' * 1_000_000)",
+    "leaves_a_thread": "import threading\nthreading.Thread(target=threading.Event().wait).start()",
+    "leaves_a_child": "import subprocess as s\ns.Popen(['sleep', '99'], start_new_session=True)",
+    "handles_signals": "import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)",
+}
+
+
+@pytest.mark.parametrize("name", HARMLESS)
+def test_what_a_plugin_does_besides_harms_nobody(
+    install: Install, name: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    install(name, HARMLESS[name] + textwrap.dedent(backends("theirs")))
+    install("zzz_healthy", backends("others"))
+    children = {child.pid for child in psutil.Process().children(recursive=True)}
+    found = plugins.discover()
+    assert found.broken == []
+    assert set(found.backends) >= {"theirs", "others", *OURS}
+    assert capfd.readouterr() == ("", "")
+    assert {child.pid for child in psutil.Process().children(recursive=True)} <= children
+
+
+def test_a_plugin_that_hangs_is_left_behind(
+    install: Install, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install("hangs", "import time\ntime.sleep(99)")
+    install("healthy", backends("theirs"))
+    monkeypatch.setattr(plugins, "PATIENCE_SECONDS", 3.0)
+    found = plugins.discover()
+    (broken,) = found.broken
+    assert broken.error == "no answer within 3 s while it was loaded"
+    assert set(found.backends) >= {"theirs", *OURS}
+
+
+def test_a_plugin_that_ends_the_process_later_takes_no_other_with_it(install: Install) -> None:
+    later = "import threading, os, time\nthreading.Timer(0.3, os._exit, (0,)).start()"
+    install("later", later + textwrap.dedent(backends("theirs")))
+    for n in range(3):
+        install(f"slow{n}", "import time\ntime.sleep(0.2)" + textwrap.dedent(backends(f"slow{n}")))
+    found = plugins.discover()
+    assert found.broken == []
+    assert set(found.backends) >= {"theirs", "slow0", "slow1", "slow2", *OURS}
+
+
+@pytest.mark.parametrize("damage", [b"\xff\xfe", b"[lstmbench\nx", b"\0"])
+def test_a_distribution_whose_metadata_is_damaged_harms_nobody(
+    install: Install, tmp_path: Path, damage: bytes
+) -> None:
+    install("damaged", backends("theirs"))
+    (tmp_path / "damaged-1.0.dist-info" / "entry_points.txt").write_bytes(damage)
+    found = plugins.discover()
+    assert set(found.backends) >= OURS
+    assert all(one.distribution == "damaged" for one in found.broken)
 
 
 def test_an_entry_point_that_names_nothing_is_broken(install: Install) -> None:
@@ -356,14 +480,6 @@ def test_a_name_claimed_twice_by_one_distribution_is_its_fault(install: Install)
     install("three", backends("mine", "mine"))
     reason = plugins.discover().backends.conflict("mine")
     assert reason == "claimed more than once by three, which is its fault; uninstall it"
-
-
-def test_what_a_plugin_prints_stays_out_of_our_answer(
-    install: Install, capsys: pytest.CaptureFixture[str]
-) -> None:
-    install("talker", textwrap.dedent(backends("theirs")) + "print('welcome')\n")
-    assert plugins.discover().broken == []
-    assert capsys.readouterr() == ("", "welcome\n")
 
 
 def test_a_task_and_a_backend_may_share_a_name(install: Install) -> None:
