@@ -19,9 +19,10 @@ from lstmbench.experiment import planning
 from lstmbench.experiment import run as runs
 from lstmbench.experiment import selftest as selftests
 from lstmbench.experiment.check import CheckResult, check
-from lstmbench.experiment.progress import Report, silent
+from lstmbench.host.signals import Interrupted
 from lstmbench.interface.errors import UsageError
 from lstmbench.plugins import registry as plugins
+from lstmbench.protocol.progress import Report, silent
 from lstmbench.protocol.settings import QUICK, from_mapping, read_config
 from lstmbench.records import folder as folders
 from lstmbench.records.frame import frame
@@ -92,7 +93,11 @@ def resume(folder: str | Path, *, progress: Report = silent) -> RunResult:
 
 
 def _finish(folder: Path, registry: plugins.Registry, progress: Report) -> RunResult:
-    runs.resume(folder, registry, progress)
+    try:
+        runs.resume(folder, registry, progress)
+    except Interrupted as error:
+        error.folder = folder
+        raise
     result = open_run(folder)
     folders.write(folder / "summary.csv", render(result, "csv"))
     folders.write(folder / "report.md", render(result, "markdown"))

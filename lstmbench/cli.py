@@ -11,35 +11,54 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from lstmbench.interface.errors import OracleFailed, UsageError
+from lstmbench.host import signals
+from lstmbench.interface.errors import OracleFailed, UsageError, shortened
 from lstmbench.protocol.settings import Settings
+from lstmbench.report import streams
+from lstmbench.report.text import clean
 
 if TYPE_CHECKING:
     from lstmbench.analysis.results import RunResult
-    from lstmbench.experiment.progress import Progress, Report
+    from lstmbench.protocol.progress import Report
 
-EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
+EXIT_FAILED, EXIT_USAGE, EXIT_SIGNAL = 1, 2, 128
+"""The last one and a signal's number: ended by that signal."""
+SIGPIPE = 13
+LONGEST = 2000
+"""Characters of a line on standard error."""
 
 
 def main() -> None:
     """Run the command line; what the user did wrong is one line on standard error, status 2."""
+    signals.raise_interrupted()
+    streams.prepare()
     try:
-        sys.exit(commands.main(standalone_mode=False))
+        status = commands.main(standalone_mode=False)
+        sys.stdout.flush()
+        sys.exit(status)
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         sys.exit(EXIT_USAGE)
     except click.ClickException as error:
-        message = error.format_message()
+        _say(error.format_message())
+        sys.exit(EXIT_USAGE)
     except UsageError as error:
-        message = str(error)
+        _say(str(error))
+        sys.exit(EXIT_USAGE)
     except OracleFailed as error:
-        click.echo(f"lstmbench: {error}; what was measured is kept", err=True)
+        _say(f"{error}; what was measured is kept")
         sys.exit(EXIT_FAILED)
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted; what was measured is kept", err=True)
-        sys.exit(EXIT_INTERRUPTED)
-    click.echo(f"lstmbench: {' '.join(message.split())}", err=True)
-    sys.exit(EXIT_USAGE)
+    except streams.ReaderGone:
+        sys.exit(EXIT_SIGNAL + SIGPIPE)
+    except signals.Interrupted as error:
+        kept = f"what was measured is kept: lstmbench run --resume {error.folder}"
+        _say(f"interrupted; {kept if error.folder else 'nothing was measured'}")
+        sys.exit(EXIT_SIGNAL + error.number)
+
+
+def _say(message: str) -> None:
+    """Print one line on standard error."""
+    print(f"lstmbench: {shortened(clean(' '.join(message.split())), LONGEST)}", file=sys.stderr)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -131,7 +150,7 @@ def run_command(
     from lstmbench import api
 
     chosen = _given(given)
-    with _progress_bars() as progress:
+    with _progress() as progress:
         if resume:
             if chosen or quick or config or output:
                 message = "--resume takes all settings from the folder; give no others with it"
@@ -140,7 +159,7 @@ def run_command(
         else:
             result = api.run(output=output, quick=quick, config=config, progress=progress, **chosen)
     _show_run(result)
-    click.echo(f"written to {result.folder}")
+    print(f"written to {result.folder}")
     return _status(result.passed and not (strict and result.approximate))
 
 
@@ -160,38 +179,12 @@ def _show_run(result: "RunResult") -> None:
 
 
 @contextmanager
-def _progress_bars() -> "Iterator[Report]":
-    """Show progress as bars on standard error; nothing where that is no terminal."""
-    from rich import progress as rich_progress
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        TaskID,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
+def _progress() -> "Iterator[Report]":
+    """Show progress on standard error."""
+    from lstmbench.report import progress, terminal
 
-    from lstmbench.report import terminal
-
-    stderr = terminal.console(stderr=True)
-    bars: dict[str, TaskID] = {}
-    with rich_progress.Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        console=stderr,
-        disable=not stderr.is_terminal,
-    ) as shown:
-
-        def update(progress: "Progress") -> None:
-            if progress.phase not in bars:
-                bars[progress.phase] = shown.add_task(progress.phase)
-            shown.update(bars[progress.phase], total=progress.total, completed=progress.done)
-
-        yield update
+    with progress.shown(terminal.console(stderr=True)) as report:
+        yield report
 
 
 @commands.command("check")
@@ -223,7 +216,7 @@ def check_command(names: tuple[str, ...], as_json: bool, strict: bool, **given: 
             )
     if as_json:
         told = [(f.contender, f.verdict, f.rungs, f.failure) for f in found]
-        click.echo(json.render(json.check(header.settings, told)))
+        print(json.render(json.check(header.settings, told)))
     approximate = any(one.verdict.status == "passed as approximate" for one in found)
     return _status(all(one.passed for one in found) and not (strict and approximate))
 
@@ -240,10 +233,10 @@ def selftest_command(experiments: int, as_json: bool, **given: Any) -> int:
     from lstmbench import api
     from lstmbench.report import json, noise, terminal
 
-    with _progress_bars() as progress:
+    with _progress() as progress:
         result = api.selftest(experiments=experiments, progress=progress, **_given(given))
     if as_json:
-        click.echo(json.render(json.selftest(result)))
+        print(json.render(json.selftest(result)))
     else:
         noise.show(result, terminal.console())
     return _status(result.passed)
@@ -266,7 +259,7 @@ def report_command(folder: Path, form: Any) -> int:
     if form == "terminal":
         _show_run(result)
     else:
-        click.echo(api.render(result, form), nl=False)
+        print(api.render(result, form), end="")
     return _status(result.passed)
 
 
@@ -311,7 +304,7 @@ def compare_command(
     if refusal := found.refusal(allow_unfinished, allow_other_machine):
         raise UsageError(f"cannot compare {before} and {after}: {refusal}")
     if as_json:
-        click.echo(json.render(json.comparison(found, gate)))
+        print(json.render(json.comparison(found, gate)))
     else:
         comparison.show(found, gate, terminal.console())
     return _status(found.passed(gate))
@@ -330,8 +323,8 @@ def plugin_new_command(name: str) -> int:
     from lstmbench.plugins import scaffold
 
     for path in scaffold.create(name, Path(), plugins.discover()):
-        click.echo(f"wrote {path}")
-    click.echo(f"next: pip install -e ./{name} && lstmbench check {name}")
+        print(f"wrote {path}")
+    print(f"next: pip install -e ./{name} && lstmbench check {name}")
     return 0
 
 
@@ -344,7 +337,7 @@ def list_command(as_json: bool) -> int:
 
     found = inventory.take(plugins.discover())
     if as_json:
-        click.echo(json.dumps(found, indent=2))
+        print(json.dumps(found, indent=2))
     else:
         from lstmbench.report import inventory as listing
         from lstmbench.report import terminal

@@ -19,6 +19,7 @@ from lstmbench.experiment.check import CheckResult, check
 from lstmbench.parity.cases import RUN, RUN_SEEN
 from lstmbench.parity.known_failures import read as read_known_failures
 from lstmbench.parity.ladder import PLACES
+from lstmbench.report.text import clean
 
 SECONDS = "lstmbench_seconds"
 """The property of a test that holds how long the backend took for its rung."""
@@ -74,7 +75,7 @@ def assert_rung(name: str, place: str, **settings: Any) -> None:
         results = {one.place: one for one in found.rungs}
         if place not in results:
             reasons = "; ".join(found.verdict.reasons)
-            pytest.fail(f"{label}: not reached: {reasons}", pytrace=False)
+            pytest.fail(clean(f"{label}: not reached: {reasons}"), pytrace=False)
         if results[place].result.outcome == "not claimed":
             pytest.skip("not claimed")
         visible = results.get(place.replace(f"{RUN}/", f"{RUN_SEEN}/"), results[place])
@@ -82,7 +83,8 @@ def assert_rung(name: str, place: str, **settings: Any) -> None:
             if one.result.passed:
                 continue
             text = f"{label} {rung_in_words(one)}"
-            pytest.fail("\n".join([text, one.traceback]).rstrip(), pytrace=False)
+            told = "\n".join([text, one.traceback]).rstrip()
+            pytest.fail(clean(told, lines=True), pytrace=False)
 
 
 @cache

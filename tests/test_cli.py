@@ -1,9 +1,14 @@
 import json
+import os
+import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 import stranger
 
@@ -35,7 +40,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     result = tmp_path_factory.mktemp("runs") / "run"
     done = lstmbench("run", "--backend=numpy", *SMALL, "--output", str(result))
     assert done.returncode == 0, done.stderr
-    assert done.stderr == "", "quiet where there is no terminal"
+    phases = ["parity", "timing", "oracle's training", "training"]
+    assert re.findall("^lstmbench: (.*): about [0-9]+ steps$", done.stderr, re.M) == phases
+    assert done.stderr.count("\n") == len(phases), "a line for each where there is no terminal"
     assert "✓" in done.stdout
     return result
 
@@ -219,10 +226,137 @@ def test_a_disk_that_takes_no_more_is_said_in_one_line_and_keeps_the_rest(tmp_pa
         [*limited, *command, f"--output={folder}"], capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 2
-    assert done.stderr.count("\n") == 1
-    assert str(folder) in done.stderr
-    assert "File too large" in done.stderr
+    said = done.stderr.splitlines()[-1]
+    assert str(folder) in said and "File too large" in said and "Traceback" not in done.stderr
     assert lstmbench("run", "--resume", str(folder)).returncode == 0
+
+
+SIGNALS = {signal.SIGTERM: 143, signal.SIGHUP: 129, signal.SIGINT: 130}
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+@pytest.mark.parametrize("phase", ["parity", "timing", "training"])
+def test_a_signal_ends_a_run_at_once_and_says_how_to_go_on(
+    number: signal.Signals, phase: str, tmp_path: Path
+) -> None:
+    folder, temporary = tmp_path / "run", tmp_path / "tmp"
+    temporary.mkdir()
+    long = ["--rounds=100000", "--epochs=100000"] if phase != "parity" else []
+    settings = [option for option in SMALL if not option.startswith("--epochs")]
+    if phase == "training":
+        long = long[1:]
+    command = [sys.executable, "-m", "lstmbench", "run", "--backend=numpy", *settings, *long]
+    with subprocess.Popen(
+        [*command, f"--output={folder}"],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+        env={**os.environ, "TMPDIR": str(temporary)},
+    ) as process:
+        assert process.stderr
+        for line in process.stderr:
+            if line.startswith(f"lstmbench: {phase}:"):
+                break
+        workers = psutil.Process(process.pid).children()
+        begun = time.monotonic()
+        process.send_signal(number)
+        said = process.stderr.read()
+        assert process.wait() == SIGNALS[number]
+    assert time.monotonic() - begun < 5
+    assert said == (
+        f"lstmbench: interrupted; what was measured is kept: lstmbench run --resume {folder}\n"
+    )
+    assert not list(temporary.iterdir())
+    assert not [worker for worker in workers if worker.is_running()]
+
+
+def test_a_signal_that_is_ignored_from_the_start_ends_nothing(tmp_path: Path) -> None:
+    script = 'trap "" HUP; exec "$@"'
+    command = ["bash", "-c", script, "bash", sys.executable, "-m", "lstmbench", "list"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        process.send_signal(signal.SIGHUP)
+        out, _ = process.communicate()
+    assert process.returncode == 0 and "numpy" in out
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--help"],
+        ["list"],
+        ["list", "--json"],
+        ["report", "RUN"],
+        ["report", "RUN", "--format=csv"],
+    ],
+    ids=" ".join,
+)
+def test_what_cannot_be_printed_is_one_line(
+    folder: Path, arguments: list[str], unbuffered: str
+) -> None:
+    command = [sys.executable, "-m", "lstmbench", *arguments]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [str(folder) if part == "RUN" else part for part in command],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+        )
+    assert done.returncode == 2
+    assert done.stderr == "lstmbench: standard output cannot be written: No space left on device\n"
+
+
+def test_a_reader_that_goes_away_is_no_error(folder: Path) -> None:
+    lines = ["bash", "-c", '"$@" | head -1; exit ${PIPESTATUS[0]}', "bash", sys.executable]
+    done = subprocess.run(
+        [*lines, "-m", "lstmbench", "report", str(folder), "--format=markdown"],
+        capture_output=True,
+        text=True,
+    )
+    assert done.stderr == "" and done.stdout.startswith("# lstmbench")
+    assert done.returncode in (0, 141)  # whether it was faster than the reader's end
+
+
+@pytest.mark.parametrize(
+    "locale",
+    [
+        {"LC_ALL": "C"},
+        {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+        {"PYTHONIOENCODING": "ascii"},
+        {"PYTHONIOENCODING": "latin-1"},
+        {"PYTHONIOENCODING": "cp1252"},
+    ],
+    ids=str,
+)
+def test_a_terminal_without_a_sign_gets_a_plainer_one(
+    folder: Path, locale: dict[str, str], tmp_path: Path
+) -> None:
+    command = [sys.executable, "-m", "lstmbench", "report", str(folder)]
+    done = subprocess.run(command, capture_output=True, env={**os.environ, **locale})
+    assert done.returncode == 0 and done.stderr == b""
+    assert b"numpy" in done.stdout and b"rungs" in done.stdout
+    if locale.get("PYTHONIOENCODING") == "ascii":
+        assert b"| + 1" in done.stdout and done.stdout.isascii()
+    again = tmp_path / "again"
+    shutil.copytree(folder, again)
+    made = [sys.executable, "-m", "lstmbench", "run", "--resume", str(again)]
+    assert subprocess.run(made, capture_output=True, env={**os.environ, **locale}).returncode == 0
+    for name in ("report.md", "summary.csv", "run.json"):
+        assert (again / name).read_bytes() == (folder / name).read_bytes()
+
+
+def test_bars_do_not_fill_a_log_whatever_its_colours(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "lstmbench", "run", "--backend=numpy", *SMALL]
+    done = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "FORCE_COLOR": "1"},
+    )
+    assert done.returncode == 0 and len(done.stderr.splitlines()) == 4
+    assert "\x1b" not in done.stderr
 
 
 def test_list_names_what_can_be_used() -> None:

@@ -11,7 +11,6 @@ from lstmbench.execution import parity, training
 from lstmbench.execution.loop import TimingLoop
 from lstmbench.execution.stopping import StoppingRule
 from lstmbench.execution.workers import ORACLE, WorkerFactory, WorkerFailed
-from lstmbench.experiment.progress import Progress, Report, silent
 from lstmbench.interface.errors import OracleFailed
 from lstmbench.interface.workloads import WORKLOADS
 from lstmbench.parity.activations import Level
@@ -29,6 +28,7 @@ from lstmbench.protocol.observations import (
     Stopped,
     Trained,
 )
+from lstmbench.protocol.progress import Progress, Report, silent
 from lstmbench.records import folder as folders
 
 COLD = 0

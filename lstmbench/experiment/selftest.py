@@ -19,11 +19,11 @@ from lstmbench.execution.launch import SLOWDOWN_EVERY, Launch
 from lstmbench.execution.loop import TimingLoop
 from lstmbench.execution.stopping import Pair, StoppingRule
 from lstmbench.execution.workers import WorkerFactory, WorkerFailed
-from lstmbench.experiment.progress import Progress, Report, silent
 from lstmbench.interface.workloads import MAIN
 from lstmbench.plugins.registry import Registry
 from lstmbench.protocol.contender import Contender
 from lstmbench.protocol.observations import Block, Disturbance, Record
+from lstmbench.protocol.progress import Progress, Report, silent
 from lstmbench.protocol.settings import Settings
 from lstmbench.statistics import Estimate
 

@@ -23,14 +23,6 @@ class OracleFailed(Exception):
     """
 
 
-class Interrupted(BaseException):
-    """This process was told to end, by a signal of that number."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self.number = number
-
-
 class NotSupported(NotImplementedError):
     """A backend does not offer this method; reported as "not claimed", never as a failure."""
 

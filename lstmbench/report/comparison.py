@@ -2,10 +2,10 @@
 
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from lstmbench.analysis.comparison import Change, RunComparison
 from lstmbench.report.columns import NOTHING, interval
+from lstmbench.report.terminal import shown
 
 
 def show(found: RunComparison, gate: float, out: Console) -> None:
@@ -24,21 +24,21 @@ def show(found: RunComparison, gate: float, out: Console) -> None:
         )
     out.print(table)
     for one in found.no_longer_passed:
-        out.print(Text(f"! {one.label} passed in the first run and no longer does", "bold red"))
+        out.print(shown(f"! {one.label} passed in the first run and no longer does", "bold red"))
     for one in found.only_in_one:
-        out.print(Text(f"{one.label} is in one of the runs only"))
+        out.print(shown(f"{one.label} is in one of the runs only"))
     for what in found.not_measured:
-        out.print(Text(f"! {what}: not measured in the second run, or in one launch", "bold red"))
+        out.print(shown(f"! {what}: not measured in the second run, or in one launch", "bold red"))
     for which in found.unfinished:
-        out.print(Text(f"! the {which} run is not finished"))
+        out.print(shown(f"! the {which} run is not finished"))
     for name, (a, b) in found.machine_that_differs.items():
-        out.print(Text(f"! another machine: {name} was {a!r} and is {b!r}"))
+        out.print(shown(f"! another machine: {name} was {a!r} and is {b!r}"))
     for name, (a, b) in found.versions_that_differ.items():
-        out.print(Text(f"{name} was {a} and is {b}"))
+        out.print(shown(f"{name} was {a} and is {b}"))
     for name, (a, b) in found.settings_that_differ.items():
-        out.print(Text(f"! {name} differs: {a} and {b}; the times are not comparable"))
+        out.print(shown(f"! {name} differs: {a} and {b}; the times are not comparable"))
     out.print(
-        Text(
+        shown(
             "Above 1 is faster in the second run; [low, high] is a 95 % confidence interval over "
             "launches. ÷ baseline's: each run's ratio to the same baseline is compared, so what "
             "changed for all contenders cancels. By the clock, what changed on the machine "

@@ -6,6 +6,9 @@ from typing import Any
 
 from lstmbench.analysis.results import RunResult
 from lstmbench.report.columns import row
+from lstmbench.report.text import clean
+
+FORMULA = ("=", "+", "-", "@")
 
 
 def render(run: RunResult) -> str:
@@ -20,4 +23,10 @@ def render(run: RunResult) -> str:
 
 
 def _cell(value: Any) -> Any:
-    return "; ".join(value) if isinstance(value, list) else value
+    """Return a cell; a text that a spreadsheet would take for a formula begins with a quote."""
+    if isinstance(value, list):
+        value = "; ".join(value)
+    if not isinstance(value, str):
+        return value
+    text = clean(value)
+    return f"'{text}" if text.startswith(FORMULA) else text

@@ -4,7 +4,8 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
+
+from lstmbench.report.terminal import shown
 
 
 def show(found: dict[str, Any], out: Console) -> None:
@@ -18,8 +19,8 @@ def show(found: dict[str, Any], out: Console) -> None:
             table.add_column(column, overflow="fold")
         for entry in entries:
             usable = f"no: {entry['status']}" if entry["status"] else "yes"
-            cells = [Text(_text(entry[name])) for name in columns]
-            table.add_row(*cells, Text(usable), style="yellow" if entry["status"] else None)
+            cells = [shown(_text(entry[name])) for name in columns]
+            table.add_row(*cells, shown(usable), style="yellow" if entry["status"] else None)
         out.print(table)
 
 

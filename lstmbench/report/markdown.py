@@ -1,12 +1,16 @@
 """The answer as report.md."""
 
 from lstmbench.report.document import Document, Table
+from lstmbench.report.text import clean
+
+SAFE = {"&": "&amp;", "<": "&lt;", "](": "]\\(", "://": "&#58;//", "www.": "www&#46;"}
+"""What would be HTML or a link, and how it is written to be shown as it is."""
 
 
 def render(document: Document) -> str:
     """Return a document in Markdown, with GitHub's tables."""
     parts = [
-        f"# {document.title}",
+        f"# {_safe(document.title)}",
         _table(Table("", ["", ""], [list(f) for f in document.facts], [])),
     ]
     for table in document.tables:
@@ -18,11 +22,21 @@ def render(document: Document) -> str:
 
 
 def _list(items: list[str]) -> str:
-    return "\n".join(f"- {item}" for item in items)
+    return "\n".join(f"- {_safe(item)}" for item in items)
 
 
 def _table(table: Table) -> str:
     lines = [table.columns, ["---"] + ["---:"] * (len(table.columns) - 1), *table.rows]
     if not table.title:
         lines[1] = ["---"] * len(table.columns)
-    return "\n".join("| " + " | ".join(c.replace("|", "\\|") for c in row) + " |" for row in lines)
+    return "\n".join(
+        "| " + " | ".join(_safe(c).replace("|", "\\|") for c in row) + " |" for row in lines
+    )
+
+
+def _safe(text: str) -> str:
+    """Return a text that may hold what others wrote, without HTML, links and new lines."""
+    text = clean(text)
+    for sign, written in SAFE.items():
+        text = text.replace(sign, written)
+    return text

@@ -2,17 +2,17 @@
 
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from lstmbench.analysis.noise import SelfTestResult
 from lstmbench.report.columns import interval
 from lstmbench.report.document import DISTURBED_SHARE
+from lstmbench.report.terminal import shown
 
 
 def show(result: SelfTestResult, out: Console) -> None:
     """Print the answer of an A/A run."""
     s = result.settings
-    out.print(Text(f"lstmbench selftest: {result.backend} against itself", style="bold"))
+    out.print(shown(f"lstmbench selftest: {result.backend} against itself", "bold"))
     table = Table()
     for column in ("", "interleaved, fresh processes", "one process after the other"):
         table.add_column(column, overflow="fold")
@@ -41,7 +41,7 @@ def show(result: SelfTestResult, out: Console) -> None:
         + ("; this machine was disturbed." if result.other_share > DISTURBED_SHARE else "."),
         "[low, high] is a 95 % confidence interval.",
     ):
-        out.print(Text(line))
+        out.print(shown(line))
 
 
 def _span(counts: list[int]) -> str:

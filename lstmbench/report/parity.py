@@ -17,6 +17,7 @@ from lstmbench.parity.rungs import ORDER
 from lstmbench.protocol.contender import Contender
 from lstmbench.protocol.observations import Failure, RungResult
 from lstmbench.protocol.settings import Settings
+from lstmbench.report.terminal import shown, shown_lines
 
 SIGNS = {
     "passed": "✓",
@@ -46,7 +47,7 @@ def show(
     """Print a line for each rung with its result at every case, and what they come to."""
     by_place = {(one.rung, one.case): one for one in rungs}
     cases = list(dict.fromkeys(one.case for one in rungs))
-    table = Table(title=contender.label, title_justify="left", title_style="bold")
+    table = Table(title=shown(contender.label), title_justify="left", title_style="bold")
     for column in ("rung", *cases):
         table.add_column(column)
     for name in ORDER:
@@ -57,7 +58,7 @@ def show(
         out.print(table)
     held = f"{settings.dtype}, {contender.device}, {settings.threads} threads"
     lines = [*_differences(contender, rungs), *_conclusion(contender, verdict, rungs, failure)]
-    out.print(*lines, Text(f"  held for: {held}"), sep="\n")
+    out.print(*lines, shown(f"  held for: {held}"), sep="\n")
 
 
 def _cell(one: RungResult | None) -> Text:
@@ -65,30 +66,30 @@ def _cell(one: RungResult | None) -> Text:
         return Text()
     result = one.result
     size = "" if result.error is None or result.tolerance is None else f" {result.error:.2g}"
-    return Text(SIGNS[result.outcome] + size, style=STYLES[result.outcome])
+    return shown(SIGNS[result.outcome] + size, style=STYLES[result.outcome])
 
 
 def _differences(contender: Contender, rungs: Sequence[RungResult]) -> list[Text]:
     """Return what to know of the table, and the first thing to mend."""
     wrong = [one for one in rungs if not one.result.passed]
     unclaimed = sorted({one.rung for one in rungs if one.result.outcome == "not claimed"})
-    lines = [Text("Numbers: error as a multiple of its tolerance; at most 1 passes.")]
+    lines = [shown("Numbers: error as a multiple of its tolerance; at most 1 passes.")]
     if unclaimed:
-        lines.append(Text(f"– not claimed: {', '.join(unclaimed)}"))
+        lines.append(shown(f"– not claimed: {', '.join(unclaimed)}"))
     if approximate := [one for one in rungs if one.result.outcome == "passed as approximate"]:
         text = (
             f"≈ within the wider tolerance of approximate activations on {len(approximate)} rungs, "
             f"the first {approximate[0].place}"
         )
-        lines.append(Text(text, style=STYLES["passed as approximate"]))
+        lines.append(shown(text, STYLES["passed as approximate"]))
     if first := first_difference(rungs):
-        lines.append(Text(f"✗ {contender.label} {rung_in_words(first)}", style=STYLES["failed"]))
+        lines.append(shown(f"✗ {contender.label} {rung_in_words(first)}", STYLES["failed"]))
         if first.traceback:
-            lines.append(Text(first.traceback.rstrip()))
+            lines.append(shown_lines(first.traceback.rstrip()))
         for one in [one for one in wrong if one is not first][:SHOWN]:
-            lines.append(Text(f"  also {one.place}: {what_differs(one.result)}"))
+            lines.append(shown(f"  also {one.place}: {what_differs(one.result)}"))
         if len(wrong) > SHOWN + 1:
-            lines.append(Text(f"  and {len(wrong) - SHOWN - 1} rungs more"))
+            lines.append(shown(f"  and {len(wrong) - SHOWN - 1} rungs more"))
     return lines
 
 
@@ -98,13 +99,13 @@ def _conclusion(
     rungs: Sequence[RungResult],
     failure: Failure | None,
 ) -> list[Text]:
-    lines = [Text(f"expected to differ at {excused}") for excused in verdict.excused]
-    lines += [Text(f"? not seen: {unseen}", STYLES["not seen"]) for unseen in verdict.unseen]
+    lines = [shown(f"expected to differ at {excused}") for excused in verdict.excused]
+    lines += [shown(f"? not seen: {unseen}", STYLES["not seen"]) for unseen in verdict.unseen]
     if failure:
         text = f"✗ {contender.label}: {failure_in_words(failure)}"
-        lines.append(Text(text, style=STYLES["failed"]))
+        lines.append(shown(text, STYLES["failed"]))
         if failure.traceback:
-            lines.append(Text(failure.traceback.rstrip()))
+            lines.append(shown_lines(failure.traceback.rstrip()))
     elif verdict.passed:
         agreed = sum(one.result.outcome.startswith("passed") for one in rungs)
         how = ", as approximate" if verdict.status == "passed as approximate" else ""
@@ -112,7 +113,7 @@ def _conclusion(
             f"{SIGNS[verdict.status]} {contender.label} agrees with the float64 oracle on all "
             f"{agreed} rungs claimed{how}"
         )
-        lines.append(Text(text, style=STYLES[verdict.status]))
+        lines.append(shown(text, STYLES[verdict.status]))
     elif verdict.status != "failed":
-        lines.append(Text(f"– {contender.label}: {verdict.status}", style=STYLES["not claimed"]))
+        lines.append(shown(f"– {contender.label}: {verdict.status}", STYLES["not claimed"]))
     return lines

@@ -17,7 +17,6 @@ from lstmbench.analysis.verdict import first_difference
 from lstmbench.execution.workers import OracleWorker
 from lstmbench.experiment import planning
 from lstmbench.experiment import run as runs
-from lstmbench.experiment.progress import Progress
 from lstmbench.interface import TaskInfo
 from lstmbench.interface.errors import OracleFailed
 from lstmbench.plugins import registry as plugins
@@ -34,6 +33,7 @@ from lstmbench.protocol.observations import (
     Trained,
     TrainingCheck,
 )
+from lstmbench.protocol.progress import Progress
 from lstmbench.protocol.settings import from_mapping
 from lstmbench.records import folder as folders
 from lstmbench.report.document import document

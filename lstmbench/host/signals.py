@@ -1,0 +1,36 @@
+"""Signals that tell this process to end, as an exception that unwinds everything in order."""
+
+import signal
+from pathlib import Path
+from types import FrameType
+
+NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
+
+
+class Interrupted(BaseException):
+    """This process was told to end, by a signal; `folder` is that of the run that was going on."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+        self.folder: Path | None = None
+
+
+def raise_interrupted() -> None:
+    """Have signals that tell this process to end raise Interrupted in the main thread, once.
+
+    Those that it was started to ignore, as under nohup, it goes on to ignore.
+    """
+    for number in _numbers():
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _raise)
+
+
+def _numbers() -> list[int]:
+    return [getattr(signal, name) for name in NAMES if hasattr(signal, name)]
+
+
+def _raise(number: int, frame: FrameType | None) -> None:
+    for one in _numbers():  # what is being unwound is not to be broken off
+        signal.signal(one, signal.SIG_IGN)
+    raise Interrupted(number)
