@@ -224,9 +224,9 @@ def problems(result: Result) -> Iterator[str]:
 def show(results: list[Result], out: Console) -> None:
     """Print all that was found."""
     s, env = results[0].header.settings, results[0].header.environment
-    versions = ", ".join(f"{name} {version}" for name, version in env["versions"].items())
+    versions = ", ".join(f"{name} {version}" for name, version in env.versions.items())
     out.print(
-        f"{env['cpu']}; {s.threads} threads a worker; {versions}\n"
+        f"{env.cpu}; {s.threads} threads a worker; {versions}\n"
         f"{s.dtype}, batch {s.batch}, T = {s.seq_len}, hidden {s.hidden}, {s.layers} layers, "
         f"but for what a shape names; {s.launches} launches of {s.rounds} rounds",
         markup=False,

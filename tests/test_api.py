@@ -44,7 +44,7 @@ def test_a_run_returns_what_is_on_disk(result: RunResult) -> None:
 
 
 def test_a_result_has_settings_environment_estimates_and_verdicts(result: RunResult) -> None:
-    assert result.settings.hidden == 6 and result.environment["cores_usable"] >= 1
+    assert result.settings.hidden == 6 and (result.environment.cores_usable or 0) >= 1
     numpy = result["numpy"]
     assert numpy.verdict.status == "passed" and numpy.verdict.reasons == ()
     step = numpy.seconds["train"]

@@ -95,6 +95,7 @@ def analyse(run: Run, known: dict[str, KnownFailures] | None = None) -> RunResul
         launches=len({block.launch for block in records.all(Block)}),
         other_share=_highest([d.other_share for d in disturbances]),
         stolen_share=_highest([d.stolen_share for d in disturbances]),
+        throttled_share=_highest([d.throttled_share for d in disturbances]),
         gpu_processes=_highest([d.gpu_processes for d in disturbances]),
         gpus=_gpus(disturbances),
         other_failures=[f for f in records.all(Failure) if f.contender not in contenders],

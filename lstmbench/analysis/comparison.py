@@ -11,7 +11,6 @@ from typing import Any
 
 from lstmbench import statistics
 from lstmbench.analysis.results import ContenderResult, RunResult
-from lstmbench.host import environment
 from lstmbench.interface.errors import UsageError
 from lstmbench.interface.workloads import WORKLOADS
 from lstmbench.protocol.contender import Contender
@@ -59,7 +58,7 @@ class RunComparison:
     machine_that_differs: dict[str, tuple[Any, Any]]
     """What makes it another machine: seconds of two machines say little of the contenders."""
     versions_that_differ: dict[str, tuple[Any, Any]]
-    """Of lstmbench, Python and the libraries."""
+    """Of lstmbench, Python and libraries; and environment variables that change what those do."""
     unfinished: list[str]
     """Which of the runs are not finished: "first", "second"."""
     not_measured: list[str]
@@ -119,7 +118,7 @@ def compare(before: RunResult, after: RunResult) -> RunComparison:
             *({name: getattr(run.settings, name) for name in SAME} for run in (before, after))
         ),
         machine_that_differs=_differing(*machines),
-        versions_that_differ=_differing(*versions),
+        versions_that_differ=_differing(*versions) | _variables(before, after),
         unfinished=[
             which for which, run in (("first", before), ("second", after)) if not run.complete
         ],
@@ -129,15 +128,21 @@ def compare(before: RunResult, after: RunResult) -> RunComparison:
 
 def _machine(run: RunResult) -> dict[str, Any]:
     """Return what makes a run's machine, or its system, another one."""
-    return {
-        **environment.machine(run.environment),
-        "platform": run.environment.get("platform"),
-    }
+    return {**run.environment.machine, "platform": run.environment.platform}
 
 
 def _versions(run: RunResult) -> dict[str, Any]:
-    own = {"lstmbench": run.header.lstmbench, "python": run.environment.get("python")}
-    return {**run.environment.get("versions", {}), **own}
+    told = {**run.environment.versions, "lstmbench": run.header.lstmbench}
+    return {**told, "python": run.environment.python}
+
+
+def _variables(before: RunResult, after: RunResult) -> dict[str, tuple[Any, Any]]:
+    """Return the environment variables that changed what libraries do in one of the runs."""
+    old, new = (run.environment.variables for run in (before, after))
+    if old is None or new is None:
+        return {}
+    names = sorted(old.keys() | new.keys())
+    return _differing(*({name: one.get(name) for name in names} for one in (old, new)))
 
 
 def _differing(a: dict[str, Any], b: dict[str, Any]) -> dict[str, tuple[Any, Any]]:

@@ -3,10 +3,11 @@
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lstmbench.analysis.roofline import Peaks, Share
 from lstmbench.analysis.verdict import Verdict
+from lstmbench.host.environment import Environment
 from lstmbench.host.gpu import GpuState
 from lstmbench.interface.workloads import MAIN, WORKLOADS
 from lstmbench.protocol.contender import Contender
@@ -147,6 +148,7 @@ class RunResult:
     launches: int
     other_share: float | None
     stolen_share: float | None
+    throttled_share: float | None
     gpu_processes: int | None
     """The most that others used of the machine during any launch."""
     gpus: list[GpuState]
@@ -172,7 +174,7 @@ class RunResult:
         return self.header.settings
 
     @property
-    def environment(self) -> dict[str, Any]:
+    def environment(self) -> Environment:
         """The machine and its software."""
         return self.header.environment
 

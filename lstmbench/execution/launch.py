@@ -109,12 +109,13 @@ class Launch:
                 for workload in self.workloads:
                     self._round(contenders, round_, workload, check)
                 gpus.sample()
-            other, stolen = monitor.shares()
+            load = monitor.load()
         self.record(
             Disturbance(
                 launch=self.number,
-                other_share=other,
-                stolen_share=stolen,
+                other_share=load.others,
+                stolen_share=load.stolen,
+                throttled_share=load.throttled,
                 gpu_processes=gpu_processes,
                 gpus=gpus.states(),
             )

@@ -6,9 +6,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
-from weakref import WeakSet
 
-from lstmbench.host import processes
+from lstmbench.host import processes, signals
 from lstmbench.host.child import Child, Ended, Silent
 from lstmbench.host.frames import NotAFrame
 from lstmbench.interface.errors import OracleFailed, headline
@@ -148,13 +147,15 @@ class WorkerFactory:
     def __init__(self, registry: Registry) -> None:
         self.registry, self.pinned = registry, True
         self._cache = tempfile.TemporaryDirectory(prefix="lstmbench-")
-        self._running: WeakSet[Worker] = WeakSet()
+        self._running: list[Worker] = []
         self._abandoned = False
 
     def __enter__(self) -> "WorkerFactory":
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
+        if kind and not issubclass(kind, Exception):
+            self.abandon()
         self._cache.cleanup()
 
     def abandon(self) -> None:
@@ -225,11 +226,12 @@ class WorkerFactory:
         """Start a worker that sees the `device`; all there are if it is empty."""
         variables = processes.worker_environment(threads, Path(self._cache.name), device)
         try:
-            worker = Worker(variables, settings.timeout)
+            with signals.held():  # a worker that nobody knows of could not be ended
+                worker = Worker(variables, settings.timeout)
+                self._running = [*(one for one in self._running if one.alive), worker]
         except OSError as error:  # too many open files or processes, or no memory for one more
             reason = error.strerror or str(error)
             raise WorkerFailed("aborted", f"could not be started: {reason}") from None
-        self._running.add(worker)
         if self._abandoned:
             worker.end()
             raise WorkerFailed("aborted", "this run is being ended")

@@ -158,8 +158,8 @@ def check_resumable(found: folders.Run, registry: Registry) -> None:
     before = found.header.environment
     for contender in found.header.contenders:
         registry.backends[contender.backend]
-    now = environment.describe(before["versions"])
-    old, new = ({**environment.machine(one), "versions": one["versions"]} for one in (before, now))
+    now = environment.describe(before.versions)
+    old, new = ({**one.machine, "versions": one.versions} for one in (before, now))
     for name, value in new.items():
         if value != old[name]:
             raise UsageError(

@@ -31,6 +31,18 @@ THROTTLES = {
 Answer = TypeVar("Answer")
 
 
+class Gpu(Struct, frozen=True, kw_only=True):
+    """A GPU of this machine; None where the driver does not tell."""
+
+    name: str = "unknown"
+    driver_version: str | None = None
+    memory_bytes: int | None = None
+    sm_clock_mhz: int | None = None
+    """At most."""
+    power_limit_watts: float | None = None
+    temperature_celsius: int | None = None
+
+
 class GpuState(Struct, frozen=True, kw_only=True):
     """How a GPU was during a launch; None where the driver does not tell."""
 
@@ -145,21 +157,19 @@ def identifier(device: str) -> str | None:
     return visible[number] if number < len(visible) else None
 
 
-def gpus() -> list[dict[str, Any]]:
-    """Return each GPU's name, driver, memory, clock and power at most, and temperature now."""
+def gpus() -> list[Gpu]:
+    """Return each GPU of this machine."""
 
-    def one(nvml: Any, number: int) -> dict[str, Any]:
+    def one(nvml: Any, number: int) -> Gpu:
         handle = nvml.nvmlDeviceGetHandleByIndex(number)
-        return {
-            "name": nvml.nvmlDeviceGetName(handle),
-            "driver_version": nvml.nvmlSystemGetDriverVersion(),
-            "memory_bytes": nvml.nvmlDeviceGetMemoryInfo(handle).total,
-            "sm_clock_mhz": _maybe(lambda: nvml.nvmlDeviceGetMaxClockInfo(handle, 1)),
-            "power_limit_watts": _maybe(
-                lambda: nvml.nvmlDeviceGetPowerManagementLimit(handle) / 1e3
-            ),
-            "temperature_celsius": _maybe(lambda: nvml.nvmlDeviceGetTemperature(handle, 0)),
-        }
+        return Gpu(
+            name=str(nvml.nvmlDeviceGetName(handle)),
+            driver_version=_maybe(lambda: str(nvml.nvmlSystemGetDriverVersion())),
+            memory_bytes=_maybe(lambda: nvml.nvmlDeviceGetMemoryInfo(handle).total),
+            sm_clock_mhz=_maybe(lambda: nvml.nvmlDeviceGetMaxClockInfo(handle, 1)),
+            power_limit_watts=_maybe(lambda: nvml.nvmlDeviceGetPowerManagementLimit(handle) / 1e3),
+            temperature_celsius=_maybe(lambda: nvml.nvmlDeviceGetTemperature(handle, 0)),
+        )
 
     return ask(lambda nvml: [one(nvml, n) for n in range(nvml.nvmlDeviceGetCount())], [])
 

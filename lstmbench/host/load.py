@@ -2,10 +2,25 @@
 
 import time
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import psutil
 
-from lstmbench.host import cpu
+from lstmbench.host import cgroups, cpu
+
+
+class Load(NamedTuple):
+    """What was used of the cores that this process may run on, as shares of their time.
+
+    None where the system does not tell.
+    """
+
+    others: float
+    """By processes that are not ours. What one of ours used that has died counts as others'."""
+    stolen: float | None
+    """By other machines on this host."""
+    throttled: float | None
+    """In how many of the control group's periods its time was used up, as a share of all."""
 
 
 class LoadMonitor:
@@ -14,23 +29,36 @@ class LoadMonitor:
     def __init__(self, pids: Iterable[int]) -> None:
         self.pids = list(pids)
         self._start = time.monotonic()
-        self._system, self._ours = psutil.cpu_times(), _processor_seconds(self.pids)
+        self._busy, self._stolen = _used_of_cores()
+        self._ours = _processor_seconds(self.pids)
+        self._throttling = cgroups.throttling()
 
-    def shares(self) -> tuple[float, float | None]:
-        """Return what other processes, and other machines on this host, used meanwhile.
-
-        As shares of the time of all usable cores; None where the system does not tell. What a
-        process of ours used that has died counts as others'.
-        """
-        capacity = (time.monotonic() - self._start) * cpu.usable_cores()
-        now = psutil.cpu_times()
-        busy = sum(getattr(now, n) - getattr(self._system, n) for n in ("user", "nice", "system"))
-        other = busy - (_processor_seconds(self.pids) - self._ours)
-        stolen = getattr(now, "steal", None)
-        return (
-            max(0.0, other) / capacity,
-            None if stolen is None else (stolen - self._system.steal) / capacity,
+    def load(self) -> Load:
+        """Return what was used since."""
+        capacity = (time.monotonic() - self._start) * len(cpu.allowed())
+        busy, stolen = _used_of_cores()
+        others = busy - self._busy - (_processor_seconds(self.pids) - self._ours)
+        return Load(
+            max(0.0, others) / capacity,
+            None if stolen is None else (stolen - (self._stolen or 0.0)) / capacity,
+            self._throttled(),
         )
+
+    def _throttled(self) -> float | None:
+        before, now = self._throttling, cgroups.throttling()
+        if before is None or now is None or now.periods <= before.periods:
+            return None
+        return (now.throttled - before.throttled) / (now.periods - before.periods)
+
+
+def _used_of_cores() -> tuple[float, float | None]:
+    """Return the seconds that the cores this process may run on were busy, and that were stolen."""
+    every, ours = psutil.cpu_times(percpu=True), cpu.allowed()
+    numbers = cpu.online() or list(range(len(every)))
+    times = [one for number, one in zip(numbers, every, strict=False) if number in ours] or every
+    busy = sum(one.user + getattr(one, "nice", 0.0) + one.system for one in times)
+    stolen = [one.steal for one in times if hasattr(one, "steal")]
+    return busy, sum(stolen) if stolen else None
 
 
 def _processor_seconds(pids: Sequence[int]) -> float:

@@ -1,9 +1,10 @@
 """Memory that this process holds, and how the C library's allocator keeps it."""
 
 import ctypes
-import resource
 
-from lstmbench.host import commands
+import psutil
+
+from lstmbench.host import cgroups, commands
 
 # malloc.h of glibc: mallopt(3)
 _M_TRIM_THRESHOLD = -1
@@ -19,7 +20,18 @@ def peak_bytes() -> int:
     for line in (commands.read("/proc/self/status") or "").splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * 1024
+    try:
+        import resource
+    except ImportError:  # Windows, which tells it itself
+        told = psutil.Process().memory_info()
+        return int(getattr(told, "peak_wset", told.rss))
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # bytes on macOS
+
+
+def total_bytes() -> int:
+    """Return how much memory this process may use at most: the machine's, or a control group's."""
+    total: int = psutil.virtual_memory().total
+    return min(total, cgroups.memory_limit() or total)
 
 
 def keep_freed_memory() -> None:
@@ -30,7 +42,10 @@ def keep_freed_memory() -> None:
     time has been seen to go there, in some processes and not in others. Where the C library is
     another, nothing is done.
     """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    try:
+        mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    except (OSError, TypeError):  # Windows
+        return
     if mallopt:
         mallopt(_M_TRIM_THRESHOLD, _LARGE)
         mallopt(_M_MMAP_THRESHOLD, _LARGE)

@@ -37,7 +37,7 @@ def take(registry: Registry) -> dict[str, Any]:
             {
                 "name": "cuda",
                 "status": "" if gpu.has_cuda() else "no NVIDIA GPU found",
-                "summary": ", ".join(one["name"] for one in gpu.gpus()) or "NVIDIA GPU",
+                "summary": ", ".join(one.name for one in gpu.gpus()) or "NVIDIA GPU",
             },
         ],
         "broken": [

@@ -160,7 +160,7 @@ class BlockCheck(Struct, frozen=True, kw_only=True, tag=True):
 class Disturbance(Struct, frozen=True, kw_only=True, tag=True):
     """What else went on while a launch was timed; None where the system does not tell.
 
-    Shares are of the time of all usable cores.
+    Shares are of the time of all cores that the run may use, unless said otherwise.
     """
 
     launch: int
@@ -168,6 +168,8 @@ class Disturbance(Struct, frozen=True, kw_only=True, tag=True):
     """Processor time of processes that are not this run's."""
     stolen_share: float | None
     """Processor time that the hypervisor gave to other machines."""
+    throttled_share: float | None = None
+    """In how many of the control group's periods its processor time was used up, of all."""
     gpu_processes: int | None = None
     """How many processes used a GPU before the launch."""
     gpus: list[GpuState] = []

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import msgspec
 from msgspec import Struct
 
 from lstmbench.host import locks
+from lstmbench.host.environment import Environment
 from lstmbench.interface.errors import UsageError
 from lstmbench.interface.workloads import WORKLOADS
 from lstmbench.protocol.contender import Contender
@@ -36,8 +36,8 @@ class Header(Struct, frozen=True, kw_only=True):
     contenders: list[Contender]
     skipped: dict[str, str]
     """Why each backend or plugin that was asked for by "all" is left out."""
-    environment: dict[str, Any]
-    """The machine and its software, as `lstmbench.host.environment.describe` tells them."""
+    environment: Environment
+    """The machine and its software."""
     workloads: dict[str, int] = {}
     """The version of each workload that is timed; 1 where it is not told."""
 

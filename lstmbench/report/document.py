@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from lstmbench.analysis import roofline
 from lstmbench.analysis.analyse import TARGET_ACCURACY
 from lstmbench.analysis.results import RunResult
+from lstmbench.host.environment import Environment
 from lstmbench.host.gpu import GpuState
+from lstmbench.interface.errors import LONGEST_LINE, shortened
 from lstmbench.interface.workloads import GENERATED_DIGITS, PROMPT_DIGITS
 from lstmbench.parity.tolerances import honest_factor
 from lstmbench.report.columns import PRECISION, TABLES, Column
@@ -52,15 +54,12 @@ def document(run: RunResult) -> Document:
 def _facts(run: RunResult) -> list[tuple[str, str]]:
     header, env = run.header, run.header.environment
     s = header.settings
-    memory = env["memory_bytes"] / 2**30
-    machine = f"{env['cpu']}, {env['cores_usable']} usable cores, {memory:.0f} GiB"
-    gpus = "; ".join(f"{g['name']}, driver {g['driver_version']}" for g in env["gpus"])
-    load = env["load_average"]
+    gpus = "; ".join(f"{g.name}, driver {g.driver_version or 'not told'}" for g in env.gpus)
     facts = [
-        ("machine", machine),
+        ("machine", _machine(env)),
         ("GPU", gpus or "none"),
-        ("system", f"{env['platform']}, Python {env['python']}"),
-        ("versions", ", ".join(f"{k} {v}" for k, v in env["versions"].items())),
+        ("system", f"{env.platform}, Python {env.python}"),
+        ("versions", ", ".join(f"{k} {v}" for k, v in env.versions.items())),
         (
             "model",
             f"{s.layers} LSTM layers of {s.hidden}, batch {s.batch}, {s.seq_len} time steps, "
@@ -81,12 +80,26 @@ def _facts(run: RunResult) -> list[tuple[str, str]]:
     ]
     facts += [(f"peaks, {device}", _peaks(run, device)) for device in run.peaks]
     facts += [(f"GPU, {one.device}", _gpu_state(one)) for one in run.gpus]
-    if load:
-        governor = env.get("frequency_governor") or "not told"
-        facts.append(("load at start", f"{load[0]:.2f} processes; frequency governor {governor}"))
-    if env.get("git_commit"):
-        facts.append(("commit", env["git_commit"]))
+    if env.load_average:
+        governor = env.frequency_governor or "not told"
+        load = f"{env.load_average[0]:.2f} processes; frequency governor {governor}"
+        facts.append(("load at start", load))
+    if env.variables:
+        told = " ".join(f"{name}={value}" for name, value in env.variables.items())
+        facts.append(("variables", shortened(told, LONGEST_LINE)))
+    if env.git_commit:
+        facts.append(("commit", env.git_commit))
     return facts
+
+
+def _machine(env: Environment) -> str:
+    cores = "cores not told" if env.cores_usable is None else f"{env.cores_usable} usable cores"
+    parts = [env.cpu, cores]
+    if env.memory_bytes is not None:
+        parts.append(f"{env.memory_bytes / 2**30:.0f} GiB")
+    if env.cpu_quota is not None:
+        parts.append(f"limited to the time of {env.cpu_quota:g} cores by its control group")
+    return ", ".join(parts)
 
 
 def _peaks(run: RunResult, device: str) -> str:
@@ -198,6 +211,11 @@ def _disturbances(run: RunResult) -> list[str]:
         )
         if share is not None and share > DISTURBED_SHARE
     ]
+    if run.throttled_share:
+        result.append(
+            "disturbed: the processor time that the control group allows was used up in "
+            f"{run.throttled_share:.0%} of its periods during a launch"
+        )
     if run.gpu_processes:
         result.append(f"disturbed: {run.gpu_processes} other processes used a GPU before a launch")
     result += [

@@ -25,6 +25,7 @@ from lstmbench import UsageError
 from lstmbench.analysis.analyse import analyse
 from lstmbench.analysis.comparison import Change, RunComparison, compare
 from lstmbench.analysis.results import RunResult
+from lstmbench.host.gpu import Gpu
 from lstmbench.protocol.contender import Contender
 from lstmbench.protocol.observations import Block, Failure, Stopped
 from lstmbench.records.folder import Run
@@ -108,7 +109,7 @@ def changed(
 ) -> RunResult:
     """The result of a run without the records that `drop` picks, in a changed environment."""
     run = Run(header(*contenders), [r for r in records(contenders) if not (drop and drop(r))])
-    told = {**run.header.environment, **environment}
+    told = replace(run.header.environment, **environment)
     run.header = replace(run.header, environment=told)
     return analyse(run)
 
@@ -148,7 +149,7 @@ def test_one_that_is_new_or_failed_before_is_not_missed() -> None:
     [
         ({"cpu": "another"}, "two machines: cpu was 'a processor' and is 'another'"),
         ({"cores_usable": 9}, "two machines: cores_usable was 2 and is 9"),
-        ({"gpus": [{"name": "H100"}]}, r"two machines: gpus was \[\] and is \['H100'\]"),
+        ({"gpus": [Gpu(name="H100")]}, r"two machines: gpus was \[\] and is \['H100'\]"),
     ],
 )
 def test_two_machines_are_compared_only_if_that_is_wanted(

@@ -9,6 +9,7 @@ from lstmbench_peers import PEERS
 from rich.console import Console
 
 from lstmbench.experiment import check
+from lstmbench.host.environment import Environment
 from lstmbench.interface.workloads import WORKLOADS
 from lstmbench.parity import Comparison
 from lstmbench.parity.values import Outcome
@@ -52,7 +53,7 @@ def result(seconds: dict[str, float]) -> peers.Result:
         settings=from_mapping(chosen, "test"),
         contenders=[contender(name) for name in seconds],
         skipped={},
-        environment={},
+        environment=Environment(),
     )
     found = peers.Result("as given", header)
     found.records.append(

@@ -10,6 +10,7 @@ from lstmbench.analysis.analyse import analyse
 from lstmbench.execution.launch import SLOWDOWN_EVERY, Launch, in_turn, measure_peaks
 from lstmbench.execution.workers import KeptWorkers, WorkerFactory, WorkerFailed
 from lstmbench.host import gpu
+from lstmbench.host.environment import Environment
 from lstmbench.interface import BackendInfo
 from lstmbench.interface.workloads import WORKLOADS
 from lstmbench.plugins.registry import Registry, discover
@@ -106,10 +107,10 @@ def test_what_cannot_be_started_any_more_is_told_and_the_others_are_timed(
         started.append(1)
         return popen(*args, **named)
 
-    popen = subprocess.Popen
+    popen, registry = subprocess.Popen, discover()
     monkeypatch.setattr("lstmbench.host.child.subprocess.Popen", limited)
     records: list[Record] = []
-    with WorkerFactory(discover()) as factory:
+    with WorkerFactory(registry) as factory:
         launch = Launch(
             factory,
             settings(),
@@ -175,7 +176,7 @@ def test_each_contender_sees_its_device_and_its_library_measures_it(
         settings=settings(),
         contenders=contenders,
         skipped={},
-        environment={"gpus": []},
+        environment=Environment(),
     )
     found = analyse(Run(header, records))
     assert found["like:cuda:1"].roofline.keys() == {"forward"}

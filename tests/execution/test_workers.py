@@ -258,7 +258,7 @@ def test_workers_of_other_threads_end_with_the_whole(start: Start) -> None:
 
     def job() -> None:
         with start() as worker:
-            factory._running.add(worker)
+            factory._running.append(worker)
             processes.append(worker.pid)
             worker.ask(opening("Hangs"), Opened)
             begun.set()

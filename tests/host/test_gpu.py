@@ -90,10 +90,10 @@ def no_files(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_gpus_are_what_the_driver_tells_and_what_it_does_not_is_none(driver: Driver) -> None:
     first, second = gpu.gpus()
-    assert (first["name"], second["name"]) == ("NVIDIA 0", "NVIDIA 1")
-    assert first["driver_version"] == "580.1" and first["memory_bytes"] == 80 << 30
-    assert first["power_limit_watts"] == 700 and first["temperature_celsius"] == 40
-    assert first["sm_clock_mhz"] is None, "nvmlDeviceGetMaxClockInfo is not supported"
+    assert (first.name, second.name) == ("NVIDIA 0", "NVIDIA 1")
+    assert first.driver_version == "580.1" and first.memory_bytes == 80 << 30
+    assert first.power_limit_watts == 700 and first.temperature_celsius == 40
+    assert first.sm_clock_mhz is None, "nvmlDeviceGetMaxClockInfo is not supported"
     assert not driver.used, "NVML is shut down again"
 
 

@@ -11,6 +11,8 @@ import msgspec
 import pytest
 
 from lstmbench import UsageError
+from lstmbench.host.environment import Environment
+from lstmbench.host.gpu import Gpu
 from lstmbench.protocol.contender import Contender
 from lstmbench.protocol.observations import (
     Block,
@@ -32,7 +34,7 @@ HEADER = folders.Header(
     settings=Settings(backend=("numpy",), clip=0.5),
     contenders=[NUMPY, Contender(backend="torch", device="cuda")],
     skipped={"jax": "not installed"},
-    environment={"cpu": "A CPU", "gpus": [{"name": "X"}], "versions": {}},
+    environment=Environment(cpu="A CPU", gpus=[Gpu(name="X")]),
 )
 FAILURE = Failure(contender=NUMPY, phase="parity", kind="raised", message="é\nline", traceback="t")
 FINISHED = Finished(phase="training", contender=NUMPY)

@@ -7,6 +7,7 @@ import pytest
 
 import lstmbench
 from lstmbench import UsageError
+from lstmbench.host.environment import Environment
 from lstmbench.parity import Comparison
 from lstmbench.protocol.contender import Contender
 from lstmbench.protocol.observations import (
@@ -29,7 +30,7 @@ HEADER = folders.Header(
     settings=Settings(backend=("numpy",)),
     contenders=[NUMPY],
     skipped={},
-    environment={},
+    environment=Environment(),
 )
 Save = Callable[..., Path]
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from lstmbench.analysis.analyse import analyse
 from lstmbench.analysis.results import ContenderResult, RunResult
+from lstmbench.host.environment import Environment
 from lstmbench.parity import Comparison
 from lstmbench.protocol.contender import Contender
 from lstmbench.protocol.observations import (
@@ -21,18 +22,15 @@ from lstmbench.records.folder import Header, Run
 
 BASE, FAST, EQUAL = (Contender(backend=name) for name in ("torch", "fast", "equal"))
 LAUNCHES, ROUNDS = 4, 3
-ENVIRONMENT = {
-    "cpu": "a processor",
-    "cores_usable": 2,
-    "memory_bytes": 2**34,
-    "gpus": [],
-    "load_average": [0.5, 0.4, 0.3],
-    "frequency_governor": None,
-    "platform": "an operating system",
-    "python": "3.11",
-    "versions": {"numpy": "2"},
-    "git_commit": None,
-}
+ENVIRONMENT = Environment(
+    cpu="a processor",
+    cores_usable=2,
+    memory_bytes=2**34,
+    load_average=[0.5, 0.4, 0.3],
+    platform="an operating system",
+    python="3.11",
+    versions={"numpy": "2"},
+)
 
 
 def header(*contenders: Contender) -> Header:
