@@ -234,44 +234,63 @@ def test_a_disk_that_takes_no_more_is_said_in_one_line_and_keeps_the_rest(tmp_pa
 SIGNALS = {signal.SIGTERM: 143, signal.SIGHUP: 129, signal.SIGINT: 130}
 
 
+def unfinished(folder: Path, kept: int, copy: Path) -> Path:
+    """A copy of a run with its first records alone, which has very much left to do."""
+    shutil.copytree(folder, copy)
+    header = json.loads((copy / "run.json").read_text())
+    header["settings"] |= {"rounds": 100_000, "epochs": 100_000}
+    (copy / "run.json").write_text(json.dumps(header))
+    lines = (copy / "records.jsonl").read_text().splitlines(keepends=True)
+    (copy / "records.jsonl").write_text("".join(lines[:kept]))
+    return copy
+
+
+def number_of(kind: str, folder: Path) -> int:
+    """How many records there are up to the first of a kind."""
+    lines = (folder / "records.jsonl").read_text().splitlines()
+    return next(n for n, line in enumerate(lines, 1) if json.loads(line)["type"] == kind)
+
+
 @pytest.mark.parametrize("number", SIGNALS)
-@pytest.mark.parametrize("phase", ["parity", "timing", "oracle's training"])
+@pytest.mark.parametrize(
+    ("phase", "last"),
+    [("parity", ""), ("timing", "Finished"), ("oracle's training", "Stopped")],
+)
 def test_a_signal_ends_a_run_at_once_and_says_how_to_go_on(
-    number: signal.Signals, phase: str, tmp_path: Path
+    folder: Path, number: signal.Signals, phase: str, last: str, tmp_path: Path
 ) -> None:
-    folder, temporary = tmp_path / "run", tmp_path / "tmp"
+    kept = number_of(last, folder) if last else 0
+    run, temporary = unfinished(folder, kept, tmp_path / "run"), tmp_path / "tmp"
     temporary.mkdir()
-    name = "--rounds" if phase == "timing" else "--epochs"
-    settings = [option for option in SMALL if not option.startswith(name)]
-    command = [sys.executable, "-m", "lstmbench", "run", "--backend=numpy", *settings]
     with subprocess.Popen(
-        [*command, f"{name}=100000", f"--output={folder}"],
+        [sys.executable, "-m", "lstmbench", "run", "--resume", str(run)],
         stderr=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         text=True,
         env={**os.environ, "TMPDIR": str(temporary)},
     ) as process:
         assert process.stderr
-        for line in process.stderr:
-            if line.startswith(f"lstmbench: {phase}:"):
-                break
+        begun = next(line for line in process.stderr if line.startswith(f"lstmbench: {phase}:"))
         workers = psutil.Process(process.pid).children()
-        begun = time.monotonic()
         process.send_signal(number)
+        start = time.monotonic()
         said = process.stderr.read()
         assert process.wait() == SIGNALS[number]
-    assert time.monotonic() - begun < 5
+    assert begun and time.monotonic() - start < 5
     assert said == (
-        f"lstmbench: interrupted; what was measured is kept: lstmbench run --resume {folder}\n"
+        f"lstmbench: interrupted; what was measured is kept: lstmbench run --resume {run}\n"
     )
     assert not list(temporary.iterdir())
     assert not [worker for worker in workers if worker.is_running()]
 
 
-def test_a_signal_that_is_ignored_from_the_start_ends_nothing(tmp_path: Path) -> None:
-    script = 'trap "" HUP; exec "$@"'
-    command = ["bash", "-c", script, "bash", sys.executable, "-m", "lstmbench", "list"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+def test_a_signal_that_is_ignored_from_the_start_ends_nothing() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "lstmbench", "list"],
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN),
+    ) as process:
         process.send_signal(signal.SIGHUP)
         out, _ = process.communicate()
     assert process.returncode == 0 and "numpy" in out
@@ -344,17 +363,22 @@ def test_a_terminal_without_a_sign_gets_a_plainer_one(
         assert (again / name).read_bytes() == (folder / name).read_bytes()
 
 
-def test_bars_do_not_fill_a_log_whatever_its_colours(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "lstmbench", "run", "--backend=numpy", *SMALL]
+def test_bars_do_not_fill_a_log_whatever_its_colours(folder: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(folder, run)
+    lines = (folder / "records.jsonl").read_text().splitlines(keepends=True)
+    (run / "records.jsonl").write_text("".join(lines[: number_of("Stopped", folder)]))
     done = subprocess.run(
-        command,
+        [sys.executable, "-m", "lstmbench", "run", "--resume", str(run)],
         capture_output=True,
         text=True,
-        cwd=tmp_path,
         env={**os.environ, "FORCE_COLOR": "1"},
     )
-    assert done.returncode == 0 and len(done.stderr.splitlines()) == 4
-    assert "\x1b" not in done.stderr
+    assert done.returncode == 0 and "\x1b" not in done.stderr
+    assert [line.split(":")[1] for line in done.stderr.splitlines()] == [
+        " oracle's training",
+        " training",
+    ]
 
 
 def test_list_names_what_can_be_used() -> None:

@@ -170,8 +170,8 @@ class WorkerFactory:
         If this process is told to end meanwhile, so are their workers.
         """
         with ThreadPoolExecutor(most) as pool:
-            waiting = [pool.submit(job) for job in jobs]
             try:
+                waiting = [pool.submit(job) for job in jobs]
                 return [one.result() for one in waiting]
             except BaseException as error:
                 if not isinstance(error, Exception):
