@@ -90,7 +90,9 @@ class Session:
             told["seconds"] = round(time.monotonic() - start, 1)
         self.longest = max(self.longest, told["seconds"] or 0.0)
         print(f"{time.monotonic() - self.start:4.0f} s  {name}: {told['status']}", flush=True)
-        (self.output / "record.json").write_text(json.dumps(self.record, indent=1) + "\n")
+        (self.output / "record.json").write_text(
+            json.dumps(self.record, indent=1) + "\n", encoding="utf-8"
+        )
         return found
 
     def plan(self, **given: Any) -> folders.Header:
@@ -151,8 +153,8 @@ def experiment(session: Session, factory: WorkerFactory) -> dict[str, Any]:
     )
     runs.resume(folder, session.registry, factory=factory)
     result = open_run(folder)
-    (folder / "report.md").write_text(render(result))
-    (folder / "summary.csv").write_text(render(result, "csv"))
+    (folder / "report.md").write_text(render(result), encoding="utf-8")
+    (folder / "summary.csv").write_text(render(result, "csv"), encoding="utf-8")
     session.climbed += [record for one in result.contenders for record in one.rungs]
     return json.loads(render(result, "json"))
 

@@ -90,7 +90,7 @@ def try_pyperf(found: Findings, folder: Path) -> None:
     seconds = twice([sys.executable, "with_pyperf.py", "--quiet", "-o"], files)
     compare = [sys.executable, "-m", "pyperf", "compare_to", str(a), str(b)]
     said = subprocess.run(compare, check=True, capture_output=True, text=True).stdout
-    medians = [_pyperf_median(json.loads(file.read_text())) for file in files]
+    medians = [_pyperf_median(json.loads(file.read_text(encoding="utf-8"))) for file in files]
     found.add(medians[0] / medians[1], "not significant" not in said.lower(), seconds)
 
 
@@ -104,7 +104,9 @@ def try_pytest_benchmark(found: Findings, folder: Path) -> None:
     files = folder / "a.json", folder / "b.json"
     command = [sys.executable, "-m", "pytest", "-q", "-o", "addopts=", "-p", "no:cacheprovider"]
     seconds = twice([*command, "with_pytest_benchmark.py", "--benchmark-json"], files)
-    stats = [json.loads(file.read_text())["benchmarks"][0]["stats"] for file in files]
+    stats = [
+        json.loads(file.read_text(encoding="utf-8"))["benchmarks"][0]["stats"] for file in files
+    ]
     differs = abs(stats[1]["mean"] / stats[0]["mean"] - 1) > GATE
     found.add(stats[0]["median"] / stats[1]["median"], differs, seconds)
 
@@ -211,7 +213,7 @@ def main(
             "tools": [asdict(one) for one in found],
             "block_overhead_seconds": overhead,
         }
-        file.write_text(json.dumps(answer, indent=2) + "\n")
+        file.write_text(json.dumps(answer, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

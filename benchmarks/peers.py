@@ -336,7 +336,7 @@ def main(backend: str, peer: str, sweep: bool, file: Path | None, **given: Any) 
             "environment": results[0].header.environment,
             "shapes": [plain(result) for result in results],
         }
-        file.write_text(json.dumps(answer, indent=2) + "\n")
+        file.write_text(json.dumps(answer, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

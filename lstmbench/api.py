@@ -20,7 +20,7 @@ from lstmbench.experiment import run as runs
 from lstmbench.experiment import selftest as selftests
 from lstmbench.experiment.check import CheckResult, check
 from lstmbench.host.signals import Interrupted
-from lstmbench.interface.errors import UsageError
+from lstmbench.interface.errors import OracleFailed, UsageError
 from lstmbench.plugins import registry as plugins
 from lstmbench.protocol.progress import Report, silent
 from lstmbench.protocol.settings import QUICK, from_mapping, read_config
@@ -85,19 +85,34 @@ def run(
     return _finish(folder, registry, progress)
 
 
-def resume(folder: str | Path, *, progress: Report = silent) -> RunResult:
-    """Do what is missing in a run's folder, after a kill or a crash, and return the result."""
+def resume(
+    folder: str | Path, *, retry_failed: bool = False, progress: Report = silent
+) -> RunResult:
+    """Do what is missing in a run's folder, after a kill or a crash, and return the result.
+
+    With `retry_failed`, contenders whose process was killed, died or hung are tried again; where
+    one was not timed with the others, all are timed anew.
+    """
     registry = plugins.discover()
     planning.check_resumable(folders.read(Path(folder)), registry)
-    return _finish(Path(folder), registry, progress)
+    return _finish(Path(folder), registry, progress, retry_failed)
 
 
-def _finish(folder: Path, registry: plugins.Registry, progress: Report) -> RunResult:
+def _finish(
+    folder: Path, registry: plugins.Registry, progress: Report, retry_failed: bool = False
+) -> RunResult:
     try:
-        runs.resume(folder, registry, progress)
+        runs.resume(folder, registry, progress, retry_failed=retry_failed)
     except Interrupted as error:
         error.folder = folder
         raise
+    except OracleFailed:
+        _write_reports(folder)
+        raise
+    return _write_reports(folder)
+
+
+def _write_reports(folder: Path) -> RunResult:
     result = open_run(folder)
     folders.write(folder / "summary.csv", render(result, "csv"))
     folders.write(folder / "report.md", render(result, "markdown"))

@@ -137,12 +137,18 @@ STRICT = click.option(
     type=click.Path(path_type=Path),
     help="Do what is missing in a run's folder.",
 )
+@click.option(
+    "--retry-failed",
+    is_flag=True,
+    help="With --resume: try those again whose process was killed, died or hung.",
+)
 @STRICT
 def run_command(
     quick: bool,
     config: Path | None,
     output: Path | None,
     resume: Path | None,
+    retry_failed: bool,
     strict: bool,
     **given: Any,
 ) -> int:
@@ -155,12 +161,14 @@ def run_command(
             if chosen or quick or config or output:
                 message = "--resume takes all settings from the folder; give no others with it"
                 raise UsageError(message)
-            result = api.resume(resume, progress=progress)
+            result = api.resume(resume, retry_failed=retry_failed, progress=progress)
+        elif retry_failed:
+            raise UsageError("--retry-failed goes with --resume DIR")
         else:
             result = api.run(output=output, quick=quick, config=config, progress=progress, **chosen)
     _show_run(result)
     print(f"written to {result.folder}")
-    return _status(result.passed and not (strict and result.approximate))
+    return _status(result.succeeded and not (strict and result.approximate))
 
 
 def _given(options: dict[str, Any]) -> dict[str, Any]:
@@ -252,7 +260,10 @@ def selftest_command(experiments: int, as_json: bool, **given: Any) -> int:
     show_default=True,
 )
 def report_command(folder: Path, form: Any) -> int:
-    """Print the answer of a run again, from its records."""
+    """Print the answer of a run again, from its records.
+
+    Status 1 if a contender did not pass, or the run is not finished.
+    """
     from lstmbench import api
 
     result = api.open_run(folder)
@@ -260,7 +271,7 @@ def report_command(folder: Path, form: Any) -> int:
         _show_run(result)
     else:
         print(api.render(result, form), end="")
-    return _status(result.passed)
+    return _status(result.succeeded)
 
 
 def _a_number(context: click.Context, parameter: click.Parameter, value: float) -> float:

@@ -5,8 +5,6 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any, TypeVar
 
-import numpy as np
-
 from lstmbench.analysis import roofline
 from lstmbench.analysis.results import ContenderResult, RunResult
 from lstmbench.analysis.roofline import Peaks
@@ -98,7 +96,7 @@ def analyse(run: Run, known: dict[str, KnownFailures] | None = None) -> RunResul
         throttled_share=_highest([d.throttled_share for d in disturbances]),
         gpu_processes=_highest([d.gpu_processes for d in disturbances]),
         gpus=_gpus(disturbances),
-        other_failures=[f for f in records.all(Failure) if f.contender not in contenders],
+        other_failures=_other_failures(records, contenders),
         measured_share=_measured_share(records),
     )
 
@@ -114,6 +112,12 @@ def _gpus(disturbances: list[Disturbance]) -> list[GpuState]:
         known = result.get(state.device)
         result[state.device] = state.worst(known) if known else state
     return list(result.values())
+
+
+def _other_failures(records: _Records, contenders: list[Contender]) -> list[Failure]:
+    """Return the failures of the oracle's process, if the survey has not been done since."""
+    failures = [one for one in records.all(Failure) if one.contender not in contenders]
+    return [] if records.all(Ceiling) else failures
 
 
 def _measured_share(records: _Records) -> float | None:
@@ -218,6 +222,8 @@ def _add_startup(result: ContenderResult, startups: list[Startup]) -> None:
         result.build_seconds = first.build_seconds
         result.compile_seconds = first.compile_seconds
         result.first_step_seconds = first.first_step_seconds
+        ticks = [one.clock_seconds for one in startups if one.clock_seconds is not None]
+        result.clock_seconds = max(ticks, default=None)
         result.peak_bytes = last.peak_bytes
         result.peak_bytes_above_import = last.peak_bytes - last.imported_bytes
         result.device_memory = last.device_memory
@@ -237,11 +243,9 @@ def _add_speed(result: ContenderResult, blocks: dict[str, Blocks]) -> None:
             if left is not None:
                 result.parts[part.name] = left
     if "generate" in blocks:
-        calls = blocks["generate"].calls
-        result.digit_calls = len(calls)
-        result.digit_microseconds_p50, result.digit_microseconds_p99 = (
-            1e6 * float(q) for q in np.percentile(calls, [50, 99])
-        )
+        digits = blocks["generate"]
+        result.digit_calls = min(map(len, digits.calls.values()))
+        result.digit_seconds_p50, result.digit_seconds_p99 = map(digits.percentile, (50, 99))
 
 
 def _add_roofline(result: ContenderResult, settings: Settings, peaks: Peaks) -> None:

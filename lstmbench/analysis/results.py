@@ -65,12 +65,14 @@ class ContenderResult:
     """The least time at the machine's peaks over the time taken, and what holds it back."""
     parts: dict[str, Estimate] = field(default_factory=dict)
     """Seconds of the parts of a training step, `backward` and `optimiser`, as differences."""
-    digit_microseconds_p50: float | None = None
-    digit_microseconds_p99: float | None = None
-    """Percentiles, over all calls, of the time of a generated digit."""
+    digit_seconds_p50: Estimate | None = None
+    digit_seconds_p99: Estimate | None = None
+    """Percentiles, over the calls of a launch, of the time of a generated digit."""
     digit_calls: int = 0
-    """Over how many calls."""
+    """Over how many calls: in the launch that has the fewest."""
 
+    clock_seconds: float | None = None
+    """The least time that its clock tells."""
     import_seconds: float | None = None
     build_seconds: float | None = None
     compile_seconds: float | None = None
@@ -182,6 +184,11 @@ class RunResult:
     def passed(self) -> bool:
         """Whether every contender passed."""
         return all(one.verdict.passed for one in self.contenders)
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether the run is finished, nothing of its own failed, and every contender passed."""
+        return self.passed and self.complete and not self.other_failures
 
     @property
     def approximate(self) -> bool:

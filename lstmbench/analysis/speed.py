@@ -10,6 +10,7 @@ each round, where both contenders ran one after the other.
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from statistics import median
 
 import numpy as np
@@ -42,8 +43,8 @@ class Blocks:
 
     seconds: dict[Place, float]
     """Seconds of one unit, by launch and round."""
-    calls: list[float]
-    """Seconds of one unit in each call or group of calls that was timed by itself."""
+    calls: dict[int, list[float]]
+    """Seconds of one unit in each call or group of calls that was timed by itself, by launch."""
     staging: dict[Place, float]
     """Seconds of staging the inputs of one call, outside the clock, where they were noted."""
     rests: list[tuple[float, float]]
@@ -55,7 +56,7 @@ class Blocks:
         by_place = {(block.launch, block.round): block for block in blocks}
         return cls(
             {place: block.median_seconds_per_unit for place, block in by_place.items()},
-            [seconds for block in by_place.values() for seconds in block.seconds_per_unit],
+            _calls(by_place.values()),
             {
                 place: max(block.stage_seconds, CLOCK_SECONDS) / (block.calls + block.extra_calls)
                 for place, block in by_place.items()
@@ -86,8 +87,19 @@ class Blocks:
             return None
         rest = median(rest for rest, _ in self.rests)
         copy = median(copy for _, copy in self.rests)
-        call = median(self.calls) * units_per_call
+        call = median(chain.from_iterable(self.calls.values())) * units_per_call
         return rest if rest > max(LATE_SHARE * call, copies * copy + LATE_SECONDS) else None
+
+    def percentile(self, percent: float) -> Estimate | None:
+        """Return the seconds of one unit that so many percent of a launch's calls do not exceed.
+
+        The percentile is taken in each launch, so that one that was disturbed does not own it. None
+        where a launch has too few calls to tell it: fewer than one that exceeds it.
+        """
+        if min(map(len, self.calls.values())) * (100 - percent) < 100:
+            return None
+        found = [float(np.percentile(calls, percent)) for calls in self.calls.values()]
+        return statistics.geometric_mean(found)
 
     def speed_over(self, baseline: "Blocks") -> LaunchEstimate | None:
         """Return the speed over a baseline's, paired by round: above 1 is faster.
@@ -113,6 +125,13 @@ class Blocks:
         if not launches:
             return None
         return statistics.mean([float(np.median(values)) for values in launches.values()])
+
+
+def _calls(blocks: Iterable[Block]) -> dict[int, list[float]]:
+    launches: dict[int, list[float]] = defaultdict(list)
+    for block in blocks:
+        launches[block.launch] += block.seconds_per_unit
+    return dict(launches)
 
 
 def _over_launches(values: Mapping[Place, float]) -> LaunchEstimate:

@@ -21,20 +21,30 @@ from lstmbench.protocol.observations import (
     Ceiling,
     Epoch,
     Failure,
+    FailureKind,
     Finished,
     Phase,
     Record,
+    Retried,
     Startup,
     Stopped,
     Trained,
 )
 from lstmbench.protocol.progress import Progress, Report, silent
 from lstmbench.records import folder as folders
+from lstmbench.records.settled import settled
 
 COLD = 0
 """The launch in which nothing is compiled yet; the timed ones are counted from 1."""
 
+RETRYABLE: tuple[FailureKind, ...] = ("aborted", "hung", "out of memory")
+"""The ends of a process that may have been brought about from outside."""
+
 Kind = TypeVar("Kind")
+
+
+def _startups(records: Iterable[Record]) -> Iterator[Startup]:
+    return (record for record in records if isinstance(record, Startup))
 
 
 def resume(
@@ -42,17 +52,20 @@ def resume(
     registry: Registry,
     report: Report = silent,
     factory: WorkerFactory | None = None,
+    retry_failed: bool = False,
 ) -> None:
     """Do what is missing in a run's folder, recording as it goes; `report` hears of progress.
 
-    With a `factory`, workers share the compiled code of others that it has started.
+    With `retry_failed`, contenders whose process was killed, died or hung are tried again. With a
+    `factory`, workers share the compiled code of others that it has started.
     """
     writer = folders.Writer(folder)
     try:
-        folders.drop_partial_record(folder)
         found = folders.read(folder)
         with nullcontext(factory) if factory else WorkerFactory(registry) as workers:
             runner = Runner(found, workers, writer, report)
+            if retry_failed:
+                runner.retry_failed()
             runner.parity()
             runner.timing()
             runner.training()
@@ -68,10 +81,21 @@ class Runner:
     ) -> None:
         self.contenders, self.settings = found.header.contenders, found.header.settings
         self.factory, self.writer, self.report = factory, writer, report
-        self.records = found.records
-        self.ledger = Ledger()
-        for record in found.records:
+        self.last_launch = max((one.launch for one in _startups(found.records)), default=COLD)
+        self._settle(found.records)
+
+    def _settle(self, records: Iterable[Record]) -> None:
+        """Go by the records that count."""
+        self.records, self.ledger = settled(records), Ledger()
+        for record in self.records:
             self.ledger.add(record)
+
+    def retry_failed(self) -> None:
+        """Have failures not count that a contender may have had through no fault of its own."""
+        for failure in self.of(Failure):
+            if failure.kind in RETRYABLE and failure.contender in self.contenders:
+                self.record(Retried(contender=failure.contender, phase=failure.phase))
+        self._settle(self.records)
 
     def record(self, record: Record) -> None:
         """Keep a record, on disk first."""
@@ -168,8 +192,7 @@ class Runner:
                 progress.advance,
                 level=self.level,
             )
-            begun = max([COLD, *(startup.launch for startup in self.of(Startup))])
-            loop.run(self.passed, first=begun + 1)
+            loop.run(self.passed, first=self.last_launch + 1)
         progress.finish()
 
     def _pairs(self) -> list[tuple[Contender, Contender]]:

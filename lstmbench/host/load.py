@@ -8,6 +8,9 @@ import psutil
 
 from lstmbench.host import cgroups, cpu
 
+LEAST_SECONDS = 1e-3
+"""Of what is watched: a coarse clock may not have moved on."""
+
 
 class Load(NamedTuple):
     """What was used of the cores that this process may run on, as shares of their time.
@@ -35,12 +38,12 @@ class LoadMonitor:
 
     def load(self) -> Load:
         """Return what was used since."""
-        capacity = (time.monotonic() - self._start) * len(cpu.allowed())
+        capacity = max(time.monotonic() - self._start, LEAST_SECONDS) * len(cpu.allowed())
         busy, stolen = _used_of_cores()
         others = busy - self._busy - (_processor_seconds(self.pids) - self._ours)
         return Load(
             max(0.0, others) / capacity,
-            None if stolen is None else (stolen - (self._stolen or 0.0)) / capacity,
+            None if stolen is None else max(0.0, stolen - (self._stolen or 0.0)) / capacity,
             self._throttled(),
         )
 

@@ -10,6 +10,7 @@ OUT_OF_MEMORY = ("out of memory", "resource_exhausted", "status_alloc_failed")
 
 LONGEST_LINE = 500
 LONGEST_TRACEBACK = 20_000
+LONGEST_VALUE = 200
 
 
 class UsageError(Exception):
@@ -30,9 +31,11 @@ class NotSupported(NotImplementedError):
 def unknown(kind: str, value: str, choices: Iterable[str]) -> UsageError:
     """Return a UsageError that names the thing, its value, the nearest choice and all choices."""
     known = sorted(choices)
-    near = difflib.get_close_matches(value, known, n=1)
+    near = difflib.get_close_matches(value[:LONGEST_VALUE], known, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
-    return UsageError(f"unknown {kind} {value!r}{hint} (choices: {', '.join(known) or 'none'})")
+    return UsageError(
+        f"unknown {kind} {shortened_value(value)}{hint} (choices: {', '.join(known) or 'none'})"
+    )
 
 
 def out_of_memory(error: BaseException) -> bool:
@@ -61,6 +64,14 @@ def shortened(text: str, most: int) -> str:
         return text
     half = (most - 1) // 2
     return f"{text[:half]}…{text[-half:]}"
+
+
+def shortened_value(value: object) -> str:
+    """Return a value as the user gave it, shortened; not all can be told."""
+    try:
+        return shortened(repr(value), LONGEST_VALUE)
+    except (ValueError, RecursionError):  # a number of thousands of digits, or much nesting
+        return f"(a {type(value).__name__} that is too long to be told)"
 
 
 def told_traceback() -> str:

@@ -9,6 +9,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Literal, get_args
 
+from lstmbench.host import files
 from lstmbench.interface.errors import UsageError
 from lstmbench.interface.workloads import WORKLOADS
 from lstmbench.parity.cases import NAMES
@@ -25,6 +26,9 @@ KNOWABLE = (
     *(f"{TRAINED}/{name}" for name in COMPARED_IN_TRAINING),
 )
 
+LARGEST = 1_000_000
+"""Bytes of a file of known failures."""
+
 KnownFailures = dict[str, str]
 """The reason by place."""
 
@@ -37,7 +41,7 @@ def read(path: str | Path) -> KnownFailures:
     matches no place.
     """
     try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
+        lines = files.read(Path(path), LARGEST).decode("utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"known failures {str(path)!r} cannot be read: {error}") from None
     return parse(lines, str(path))

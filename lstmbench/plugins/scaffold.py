@@ -65,5 +65,6 @@ def _write(source: Traversable, target: Path, words: dict[str, str]) -> Iterator
             yield from _write(entry, folder, words)
         elif entry.name.endswith(SUFFIX):
             path = target / entry.name.removesuffix(SUFFIX)
-            path.write_text(Template(entry.read_text()).substitute(words))
+            text = Template(entry.read_text(encoding="utf-8")).substitute(words)
+            path.write_text(text, encoding="utf-8")
             yield path

@@ -3,14 +3,25 @@
 All times are in seconds.
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from lstmbench.host.gpu import GpuState
 from lstmbench.parity import Comparison
 from lstmbench.parity.known_failures import TrainingPart
 from lstmbench.protocol.contender import Contender
+
+Count = Annotated[int, Meta(ge=0, le=2**62)]
+OneOrMore = Annotated[int, Meta(ge=1, le=2**62)]
+Seconds = Annotated[float, Meta(ge=0, le=1e9)]
+Elapsed = Annotated[float, Meta(gt=0, le=1e9)]
+"""Seconds of work that a clock has seen."""
+Rate = Annotated[float, Meta(gt=0, le=1e30)]
+Share = Annotated[float, Meta(ge=0, le=1e6)]
+"""Of the time of something; clocks that disagree give more than 1."""
+Fraction = Annotated[float, Meta(ge=0, le=1)]
+Nats = Annotated[float, Meta(ge=-1e300, le=1e300)]
 
 Phase = Literal["parity", "timing", "training"]
 Limit = Literal["precision", "time budget"]
@@ -25,15 +36,15 @@ class Ceiling(Struct, frozen=True, kw_only=True, tag=True):
     """What is possible on the task: in expectation, and on the very tokens of the test split."""
 
     task: str
-    bayes_accuracy: float
+    bayes_accuracy: Fraction
     """Expected accuracy of the best possible guess."""
-    entropy_floor_nats: float
+    entropy_floor_nats: Nats
     """Expected cross-entropy of the process itself."""
-    test_bayes_accuracy: float
+    test_bayes_accuracy: Fraction
     """Accuracy of the best possible guess on the test tokens."""
-    test_cross_entropy_nats: float
+    test_cross_entropy_nats: Nats
     """Cross-entropy of the process on the test tokens."""
-    ngram_accuracy: dict[str, float]
+    ngram_accuracy: dict[str, Fraction]
     """Accuracy of guessing from the last k digits alone, by k."""
 
 
@@ -46,7 +57,7 @@ class RungResult(Struct, frozen=True, kw_only=True, tag=True):
     result: Comparison
     traceback: str = ""
     """Of what the backend raised on it, if it did."""
-    seconds: float | None = None
+    seconds: Seconds | None = None
     """How long the backend took for it; not known in records of earlier versions."""
 
     @property
@@ -62,14 +73,14 @@ class MachinePeaks(Struct, frozen=True, kw_only=True, tag=True):
     precisions that it has not.
     """
 
-    launch: int
+    launch: Count
     contender: Contender | None = None
     """Whose library it was, on its device; None: NumPy, on the CPU."""
-    matrix_flops_per_second: float | None
+    matrix_flops_per_second: Rate | None
     """Operations a second of large matrix products."""
-    memory_bytes_per_second: float | None
+    memory_bytes_per_second: Rate | None
     """Bytes a second of copying or reading as many bytes as the weights take, or more."""
-    dispatch_seconds: float | None = None
+    dispatch_seconds: Elapsed | None = None
     """From one small operation to the next, of many that are started without waiting."""
 
     @property
@@ -81,7 +92,7 @@ class MachinePeaks(Struct, frozen=True, kw_only=True, tag=True):
 class DeviceMemory(Struct, frozen=True, kw_only=True):
     """The memory that a worker has held on its device."""
 
-    peak_bytes: int
+    peak_bytes: Count
     told_by: Literal["library", "driver"]
     """The library tells of the most that its arrays took; the driver, of what the whole process
     takes at the moment."""
@@ -91,21 +102,23 @@ class Startup(Struct, frozen=True, kw_only=True, tag=True):
     """What it costs a fresh process until it is at full speed and has done each workload once."""
 
     contender: Contender
-    launch: int
-    import_seconds: float
+    launch: Count
+    import_seconds: Seconds
     """Import of the backend's libraries, beyond what a worker itself needs (NumPy among it)."""
-    build_seconds: float
+    build_seconds: Seconds
     """Construction of the backend and loading of parameters."""
-    compile_seconds: float
-    first_step_seconds: float
-    calls: dict[str, int]
+    compile_seconds: Seconds
+    first_step_seconds: Seconds
+    calls: dict[str, OneOrMore]
     """How many calls fill a block, for each workload that is claimed."""
     description: dict[str, str]
     """Versions and code paths, as the backend describes itself."""
-    peak_bytes: int
+    peak_bytes: Count
     """The most memory that the process has held."""
-    imported_bytes: int
+    imported_bytes: Count
     """The most memory that it had held once the library was imported."""
+    clock_seconds: Seconds | None = None
+    """The least time that its clock tells; not known in records of earlier versions."""
     device_memory: DeviceMemory | None = None
     """Where it computes on another device than the CPU."""
 
@@ -114,23 +127,23 @@ class Block(Struct, frozen=True, kw_only=True, tag=True):
     """One timed block: `calls` calls of a workload, timed together or each by itself."""
 
     contender: Contender
-    launch: int
-    round: int
-    position: int
+    launch: Count
+    round: Count
+    position: Count
     """The contender's turn in the round, from 0."""
     workload: str
-    calls: int
-    seconds: list[float]
+    calls: OneOrMore
+    seconds: Annotated[list[Elapsed], Meta(min_length=1)]
     """One number for all calls together, or one for each call."""
-    units_per_call: int = 1
+    units_per_call: OneOrMore = 1
     """How many units one call does, such as 64 generated digits."""
-    extra_calls: int = 0
+    extra_calls: Count = 0
     """Calls made inside the same clock that are not counted, to inject a known slowdown."""
-    stage_seconds: float | None = None
+    stage_seconds: Seconds | None = None
     """Of staging the inputs of all calls, before the clock started."""
-    rest_seconds: float | None = None
+    rest_seconds: Seconds | None = None
     """Of bringing the rest of one call's result to the host, after the clock had stopped."""
-    copy_seconds: float | None = None
+    copy_seconds: Seconds | None = None
     """Of copying as many bytes on the host."""
 
     @property
@@ -151,8 +164,8 @@ class BlockCheck(Struct, frozen=True, kw_only=True, tag=True):
     """Results of a timed block compared with what the oracle expects."""
 
     contender: Contender
-    launch: int
-    round: int
+    launch: Count
+    round: Count
     workload: str
     result: Comparison
 
@@ -163,14 +176,14 @@ class Disturbance(Struct, frozen=True, kw_only=True, tag=True):
     Shares are of the time of all cores that the run may use, unless said otherwise.
     """
 
-    launch: int
-    other_share: float | None
+    launch: Count
+    other_share: Share | None
     """Processor time of processes that are not this run's."""
-    stolen_share: float | None
+    stolen_share: Share | None
     """Processor time that the hypervisor gave to other machines."""
-    throttled_share: float | None = None
+    throttled_share: Share | None = None
     """In how many of the control group's periods its processor time was used up, of all."""
-    gpu_processes: int | None = None
+    gpu_processes: Count | None = None
     """How many processes used a GPU before the launch."""
     gpus: list[GpuState] = []
     """How the GPUs did that were used."""
@@ -180,7 +193,7 @@ class Stopped(Struct, frozen=True, kw_only=True, tag=True):
     """Why timing ended: intervals as narrow as asked, no time left, or nothing left to time."""
 
     reason: Limit | Literal["nothing to time"]
-    half_width: float | None
+    half_width: Annotated[float, Meta(ge=0, le=1e300)] | None
     """Of the widest interval that counts, as a share of its value."""
 
 
@@ -189,7 +202,7 @@ class TrainingCheck(Struct, frozen=True, kw_only=True, tag=True):
 
     contender: Contender
     check: TrainingPart
-    epoch: int | None = None
+    epoch: Count | None = None
     """After which epoch, if it is not about the training as a whole."""
     result: Comparison
 
@@ -198,16 +211,16 @@ class OracleEpoch(Struct, frozen=True, kw_only=True, tag=True):
     """The losses of an epoch, or of a part of it, of one of the oracle's own trainings."""
 
     variant: OracleVariant
-    epoch: int
-    losses_nats: list[float | None]
+    epoch: Count
+    losses_nats: list[Nats | None]
 
 
 class OracleTrained(Struct, frozen=True, kw_only=True, tag=True):
     """One of the oracle's own trainings has ended."""
 
     variant: OracleVariant
-    seconds: float
-    test_accuracy: float | None
+    seconds: Seconds
+    test_accuracy: Fraction | None
     """None if it did not get to the end of the last epoch."""
 
 
@@ -215,16 +228,16 @@ class Epoch(Struct, frozen=True, kw_only=True, tag=True):
     """One epoch of training; a loss is None where no batch was of its kind."""
 
     contender: Contender
-    epoch: int
-    seconds: float
+    epoch: Count
+    seconds: Seconds
     """Seconds of the training steps alone."""
-    teacher_forced_batches: int
-    free_running_batches: int
-    teacher_forced_loss_nats: float | None
-    free_running_loss_nats: float | None
-    loss_nats: float
-    validation_accuracy: float
-    losses_nats: list[float] | None = None
+    teacher_forced_batches: Count
+    free_running_batches: Count
+    teacher_forced_loss_nats: Nats | None
+    free_running_loss_nats: Nats | None
+    loss_nats: Nats
+    validation_accuracy: Fraction
+    losses_nats: list[Nats] | None = None
     """Of every step; not known in records of earlier versions."""
 
 
@@ -236,8 +249,8 @@ class Trained(Struct, frozen=True, kw_only=True, tag=True):
 
     contender: Contender
     metrics: dict[str, float | None]
-    peak_bytes: int
-    imported_bytes: int
+    peak_bytes: Count
+    imported_bytes: Count
     device_memory: DeviceMemory | None = None
 
 
@@ -251,13 +264,23 @@ class Failure(Struct, frozen=True, kw_only=True, tag=True):
     traceback: str = ""
 
 
+class Retried(Struct, frozen=True, kw_only=True, tag=True):
+    """A contender's failure in this phase does not count any more, nor what came of it.
+
+    Where it was not timed with the others, all are timed anew. Differences from the oracle stay.
+    """
+
+    contender: Contender
+    phase: Phase
+
+
 class Finished(Struct, frozen=True, kw_only=True, tag=True):
     """This part of the run need not be done again; it took `seconds`."""
 
     phase: Phase
     contender: Contender | None = None
-    launch: int | None = None
-    seconds: float | None = None
+    launch: Count | None = None
+    seconds: Seconds | None = None
 
 
 Record = (
@@ -275,6 +298,7 @@ Record = (
     | Epoch
     | Trained
     | Failure
+    | Retried
     | Finished
 )
 """What records.jsonl holds, one a line; the key "type" is the name of the class."""

@@ -8,9 +8,9 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-from lstmbench.host import gpu
+from lstmbench.host import files, gpu
 from lstmbench.interface import BatchShape, ModelSpec, Options, Precision
-from lstmbench.interface.errors import UsageError, unknown
+from lstmbench.interface.errors import UsageError, headline, message, shortened_value, unknown
 from lstmbench.interface.model import PrecisionName
 
 Fraction = Annotated[float, Meta(ge=0, le=1)]
@@ -134,9 +134,7 @@ def from_mapping(values: dict[str, Any], source: str) -> Settings:
 
     Raises UsageError with `source`, the name and the value if one is unknown or wrong.
     """
-    values = _without_tf32(
-        {name.replace("-", "_"): value for name, value in values.items()}, source
-    )
+    values = _without_tf32(_with_underscores(values, source), source)
     for name in ("backend", "device"):
         if isinstance(values.get(name), str):
             values[name] = [part.strip() for part in values[name].split(",") if part.strip()]
@@ -146,10 +144,22 @@ def from_mapping(values: dict[str, Any], source: str) -> Settings:
             raise UsageError(f"{source}: {unknown('setting', name, known)}")
         try:
             msgspec.convert({name: value}, Settings)
-        except msgspec.ValidationError as error:
-            reason = str(error).split(" - at ")[0]
-            raise UsageError(f"{source}: {name} = {value!r}: {reason}{_choices(name)}") from None
+        except (msgspec.ValidationError, RecursionError) as error:
+            reason = message(error).split(" - at ")[0]
+            told = shortened_value(value)
+            raise UsageError(f"{source}: {name} = {told}: {reason}{_choices(name)}") from None
     return msgspec.convert(values, Settings)
+
+
+def _with_underscores(values: dict[str, Any], source: str) -> dict[str, Any]:
+    """Return the values with `-` in their names as `_`; a name that is given both ways is wrong."""
+    result: dict[str, Any] = {}
+    for name, value in values.items():
+        plain = name.replace("-", "_")
+        if plain in result:
+            raise UsageError(f"{source}: {plain} is given twice, once with - and once with _")
+        result[plain] = value
+    return result
 
 
 def _without_tf32(values: dict[str, Any], source: str) -> dict[str, Any]:
@@ -157,9 +167,9 @@ def _without_tf32(values: dict[str, Any], source: str) -> dict[str, Any]:
     values = dict(values)
     tf32, dtype = values.pop("tf32", False), values.get("dtype")
     if not isinstance(tf32, bool):
-        raise UsageError(f"{source}: tf32 = {tf32!r}: expected `bool`")
+        raise UsageError(f"{source}: tf32 = {shortened_value(tf32)}: expected `bool`")
     if tf32 and dtype not in (None, "float32", "tf32"):
-        raise UsageError(f"{source}: tf32 is a kind of float32; dtype is {dtype!r}")
+        raise UsageError(f"{source}: tf32 is a kind of float32; dtype is {shortened_value(dtype)}")
     return {**values, "dtype": "tf32"} if tf32 else values
 
 
@@ -171,16 +181,22 @@ def _choices(name: str) -> str:
     return f" (choices: {', '.join(typing.get_args(annotation))})"
 
 
+LARGEST_CONFIG = 1_000_000
+"""Bytes of a file of settings."""
+
+
 def read_config(path: Path) -> dict[str, Any]:
     """Return the checked names and values of a TOML file.
 
     Raises UsageError with the line or key.
     """
     try:
-        values = tomllib.loads(path.read_text())
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"config file {str(path)!r} cannot be read: {error}") from None
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"config file {str(path)!r} is not TOML: {error}") from None
+        values = tomllib.loads(files.read(path, LARGEST_CONFIG).decode("utf-8"))
+    except OSError as error:
+        raise UsageError(f"config file {str(path)!r} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise UsageError(f"config file {str(path)!r} is not UTF-8: {error}") from None
+    except (ValueError, RecursionError) as error:  # also for a number of thousands of digits
+        raise UsageError(f"config file {str(path)!r} is not TOML: {headline(error)}") from None
     from_mapping(values, str(path))
     return values

@@ -1,7 +1,6 @@
 """A run's folder: run.json, written once, and records.jsonl, appended to as things are observed."""
 
 import errno
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -10,18 +9,23 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from lstmbench.host import locks
+from lstmbench.host import files, locks
 from lstmbench.host.environment import Environment
-from lstmbench.interface.errors import UsageError
+from lstmbench.interface.errors import UsageError, headline
 from lstmbench.interface.workloads import WORKLOADS
+from lstmbench.parity.rungs import ORDER
 from lstmbench.protocol.contender import Contender
-from lstmbench.protocol.observations import Block, Record
+from lstmbench.protocol.observations import Block, BlockCheck, Record, RungResult
 from lstmbench.protocol.settings import Settings
 from lstmbench.records.upgrade import upgrade_header, upgrade_record
 
 SCHEMA = 3
 """The version of what is written; older ones are turned into it as they are read."""
 RUN, RECORDS = "run.json", "records.jsonl"
+LARGEST_HEADER = 10_000_000
+"""Bytes of run.json."""
+NOT_READABLE = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
+"""What may be raised by reading what is damaged, or nested too deeply."""
 
 
 class Header(Struct, frozen=True, kw_only=True):
@@ -55,18 +59,23 @@ class Run:
 class Writer:
     """Appends records to a run's folder, each one safely there before the next is made.
 
-    Raises UsageError if another process does.
+    A last record that was cut off in writing is dropped. Raises UsageError if another process is
+    writing, or the file is none of this folder's own: a link, or a device.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         try:
-            self._file = (folder / RECORDS).open("ab")
+            self._file = files.append_to(folder / RECORDS)
         except OSError as error:
             raise _unwritable(folder, error) from None
         if not locks.take(self._file):
             self._file.close()
             raise UsageError(f"run folder {str(folder)!r}: another process is going on with it")
+        try:
+            self._drop_partial_record()
+        except OSError as error:
+            raise _unwritable(folder, error) from None
 
     def append(self, record: Record) -> None:
         """Write and flush one record; raises UsageError if the disk will not take it."""
@@ -75,6 +84,10 @@ class Writer:
             self._file.flush()
         except OSError as error:
             raise _unwritable(self.folder, error) from None
+
+    def _drop_partial_record(self) -> None:
+        self._file.seek(0)
+        self._file.truncate(self._file.read().rfind(b"\n") + 1)
 
     def close(self) -> None:
         """Close the file; raises UsageError if what is left cannot be written."""
@@ -106,10 +119,8 @@ def create(folder: Path, header: Header) -> None:
 
 def write(path: Path, text: str) -> None:
     """Write a whole file, so that it is there in full or not at all."""
-    partial = path.with_suffix(path.suffix + ".part")
     try:
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(path)
+        files.write(path, text)
     except OSError as error:
         raise _unwritable(path.parent, error) from None
 
@@ -127,7 +138,7 @@ def read(folder: Path) -> Run:
     header, schema = _read_header(folder)
     path = folder / RECORDS
     try:
-        data = path.read_bytes()
+        data = files.read(path)
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from None
     decode = _decode_schema1 if schema == 1 else _decode
@@ -147,10 +158,12 @@ def _decode_schema1(line: bytes) -> Record:
 def _record(decode: Callable[[bytes], Record], line: bytes, path: Path, number: int) -> Record:
     try:
         record = decode(line)
-    except (msgspec.MsgspecError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:
-        raise UsageError(f"{path}:{number} is not a record: {error}") from None
-    if isinstance(record, Block) and record.workload not in WORKLOADS:
+    except NOT_READABLE as error:
+        raise UsageError(f"{path}:{number} is not a record: {headline(error)}") from None
+    if isinstance(record, Block | BlockCheck) and record.workload not in WORKLOADS:
         raise UsageError(f"{path}:{number} is of an unknown workload {record.workload!r}")
+    if isinstance(record, RungResult) and record.rung not in ORDER:
+        raise UsageError(f"{path}:{number} is of an unknown rung {record.rung!r}")
     return record
 
 
@@ -158,9 +171,9 @@ def _read_header(folder: Path) -> tuple[Header, int]:
     """Return the header, as of the present schema, and the schema that the folder is written in."""
     path = folder / RUN
     try:
-        header = json.loads(path.read_bytes())
+        header = msgspec.json.decode(files.read(path, LARGEST_HEADER))
         schema = header.get("schema")
-        if isinstance(schema, int) and schema > SCHEMA:
+        if type(schema) is int and schema > SCHEMA:
             raise UsageError(
                 f"{path} has schema {schema}, from a newer lstmbench (this one reads up to "
                 f"{SCHEMA}); pip install --upgrade lstmbench"
@@ -170,16 +183,5 @@ def _read_header(folder: Path) -> tuple[Header, int]:
         return msgspec.convert(header, Header), schema
     except OSError as error:
         raise UsageError(f"run folder {str(folder)!r}: {RUN}: {error.strerror}") from None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UsageError(f"{path} is not a run's header: {error}") from None
-
-
-def drop_partial_record(folder: Path) -> None:
-    """Drop a last record that was cut off in writing."""
-    path = folder / RECORDS
-    try:
-        data = path.read_bytes()
-        with path.open("r+b") as file:
-            file.truncate(data.rfind(b"\n") + 1)
-    except OSError as error:
-        raise _unwritable(folder, error) from None
+    except NOT_READABLE as error:
+        raise UsageError(f"{path} is not a run's header: {headline(error)}") from None

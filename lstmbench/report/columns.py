@@ -262,11 +262,10 @@ ROOFLINES = {name: _roofline(workload) for name, workload in WORKLOADS.items()}
 STAGING = {name: _staging(workload) for name, workload in WORKLOADS.items() if workload.verified}
 PARTS_OF_STEP = tuple(_part(part.name, part.title, part.metric) for part in PARTS)
 LATENCY = (
-    Column(
-        "microseconds_per_digit_p50", _of("digit_microseconds_p50"), "µs/digit, p50", form=".1f"
-    ),
-    Column("microseconds_per_digit_p99", _of("digit_microseconds_p99"), "p99", form=".1f"),
+    Column("seconds_per_digit_p50", _of("digit_seconds_p50"), "µs/digit, p50", 1e6),
+    Column("seconds_per_digit_p99", _of("digit_seconds_p99"), "p99", 1e6),
 )
+DIGIT_CALLS = Column("digit_calls_per_launch", lambda one, run: one.digit_calls or None)
 STARTUP = (
     Column("import_seconds", _of("import_seconds"), "import, s", form=".2f"),
     Column("build_seconds", _of("build_seconds"), "build, s", form=".3f"),
@@ -328,6 +327,7 @@ ESTIMATED = {
         *ROOFLINES.values(),
         *STAGING.values(),
         *PARTS_OF_STEP,
+        *LATENCY,
     )
 }
 """The keys of the columns that hold estimates."""
@@ -365,6 +365,7 @@ EVERYTHING: tuple[Column, ...] = (
     *STAGING.values(),
     *PARTS_OF_STEP,
     *LATENCY,
+    DIGIT_CALLS,
     *STARTUP,
     REPAID,
     COMPUTED_IN,

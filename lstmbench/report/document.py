@@ -15,6 +15,8 @@ from lstmbench.report.columns import PRECISION, TABLES, Column
 PUBLISHED_LOSS = 0.28
 PUBLISHED_ACCURACY = 0.925
 DISTURBED_SHARE = 0.05
+COARSE_SHARE = 0.01
+"""Of a block: a clock that tells no less is too coarse for it."""
 
 
 @dataclass
@@ -188,6 +190,12 @@ def _problems(run: RunResult) -> list[str]:
             "is done there is outside the clock"
             for name in one.slow_staging
         ]
+        tick, block = one.clock_seconds, run.settings.block_seconds
+        if tick is not None and tick > COARSE_SHARE * block:
+            result.append(
+                f"{label}: its clock tells no less than {1e3 * tick:.3g} ms: a block of "
+                f"{1e3 * block:g} ms is known to ± {tick / block:.0%}, a shorter call less well"
+            )
         if run.settings.dtype == "tf32" and one.computed_in(run.settings) == "float32":
             result.append(f"{label}: has no TF32 here; it computed in float32")
         if one.verdict.status == "not claimed":
@@ -228,7 +236,7 @@ def _disturbances(run: RunResult) -> list[str]:
 
 def _notes(run: RunResult) -> list[str]:
     counted = [one for one in run.contenders if one.digit_calls]
-    calls = ", ".join(f"{one.digit_calls} calls ({one.contender.label})" for one in counted)
+    calls = ", ".join(f"{one.digit_calls:,} ({one.contender.label})" for one in counted)
     notes = [
         "[low, high] is a 95 % confidence interval: of speeds, over launches (every contender "
         "started afresh; median over a launch's rounds); of accuracies, over test sequences.",
@@ -243,7 +251,8 @@ def _notes(run: RunResult) -> list[str]:
         "above 1 is faster. tokens/s: predicted digits a second in training.",
         f"µs/digit: greedy generation of one sequence, {GENERATED_DIGITS} digits a call after a "
         f"prompt of {PROMPT_DIGITS}, with weights of each block's own, seconds "
-        f"of a call ÷ {GENERATED_DIGITS}; percentiles over {calls or 'no calls'}.",
+        f"of a call ÷ {GENERATED_DIGITS}; percentiles of a launch's calls, which are at least "
+        f"{calls or 'none'}, then over launches; p99 needs 100 of them.",
         "share of roofline: the least time that the operations and bytes of the formulas take at "
         "this machine's measured peaks, over the time taken; in brackets the bottleneck "
         "(dispatch: the calls and small operations around the arithmetic).",

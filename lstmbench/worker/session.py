@@ -150,6 +150,7 @@ class Session:
             description={k: str(v) for k, v in self.backend.describe().items()},
             peak_bytes=memory.peak_bytes(),
             imported_bytes=self.imported_bytes,
+            clock_seconds=timing.tick(),
             device_memory=self._device_memory(),
         )
 

@@ -28,6 +28,8 @@ from lstmbench.protocol.observations import (
     Failure,
     Finished,
     OracleTrained,
+    Phase,
+    Retried,
     RungResult,
     Stopped,
     Trained,
@@ -242,6 +244,38 @@ def test_resume_does_only_what_is_missing(tmp_path: Path, share: float) -> None:
     assert len(done) == len([f for f in of(whole, Finished) if f.phase == "timing"])
     again = go_on(folder)
     assert again.records == run.records
+
+
+@pytest.mark.parametrize("phase", ["timing", "training"])
+def test_what_was_killed_from_outside_can_be_tried_again(tmp_path: Path, phase: Phase) -> None:
+    folder = tmp_path / "run"
+    whole = start(folder, "numpy")
+    (numpy,) = whole.header.contenders
+    writer = folders.Writer(folder)
+    killed = Failure(contender=numpy, phase=phase, kind="out of memory", message="killed")
+    writer.append(killed)
+    writer.close()
+    assert not analyse(go_on(folder)).passed, "a failure stays"
+    runs.resume(folder, plugins.discover(), retry_failed=True)
+    run = folders.read(folder)
+    assert analyse(run).succeeded
+    assert of(run, Retried) == [Retried(contender=numpy, phase=phase)]
+    launches = {block.launch for block in of(run, Block)}
+    assert launches == ({1, 2, 3, 4} if phase == "timing" else {1, 2})
+    assert analyse(run).launches == 2
+    runs.resume(folder, plugins.discover(), retry_failed=True)
+    assert folders.read(folder).records == run.records, "there is nothing to try again"
+
+
+def test_what_a_backend_raised_is_its_own_fault(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    (numpy,) = start(folder, "numpy").header.contenders
+    writer = folders.Writer(folder)
+    writer.append(Failure(contender=numpy, phase="training", kind="raised", message="no"))
+    writer.close()
+    runs.resume(folder, plugins.discover(), retry_failed=True)
+    run = folders.read(folder)
+    assert not of(run, Retried) and not analyse(run).passed
 
 
 def test_a_killed_run_leaves_no_worker_and_can_be_resumed(tmp_path: Path) -> None:

@@ -34,11 +34,23 @@ PLAIN: dict[Any, st.SearchStrategy[Any]] = {
 }
 
 
+def within(kind: Any, meta: msgspec.Meta) -> st.SearchStrategy[Any]:
+    """Anything of a type within its bounds."""
+    if kind is int:
+        return st.integers(meta.ge, meta.le)
+    if kind is float:
+        low = meta.gt if meta.ge is None else meta.ge
+        return st.floats(low, meta.le, exclude_min=meta.gt is not None)
+    return st.lists(any_of(typing.get_args(kind)[0]), min_size=meta.min_length or 0, max_size=3)
+
+
 def any_of(kind: Any) -> st.SearchStrategy[Any]:
     """Anything that a field of this type may hold."""
     if kind in PLAIN:
         return PLAIN[kind]
     origin, parts = typing.get_origin(kind), typing.get_args(kind)
+    if origin is typing.Annotated:
+        return within(*parts)
     if origin is typing.Literal:
         return st.sampled_from(parts)
     if origin in (typing.Union, UnionType):
@@ -49,7 +61,7 @@ def any_of(kind: Any) -> st.SearchStrategy[Any]:
         return st.tuples(*map(any_of, parts))
     if origin is dict:
         return st.dictionaries(any_of(parts[0]), any_of(parts[1]), max_size=3)
-    hints = typing.get_type_hints(kind)
+    hints = typing.get_type_hints(kind, include_extras=True)
     return st.builds(kind, **{name: any_of(hint) for name, hint in hints.items()})
 
 

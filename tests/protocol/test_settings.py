@@ -1,3 +1,5 @@
+import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -158,6 +160,35 @@ def test_a_wrong_setting_in_a_config_is_told_with_its_file(tmp_path: Path, text:
     path = tmp_path / "a.toml"
     path.write_text(text)
     assert text.strip("[").split()[0].rstrip("]") in refusal(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (b"batch = " + b"9" * 5000, "is not TOML: ValueError: Exceeds the limit"),
+        (b"batch = 0x" + b"f" * 5000, "batch = .a int that is too long to be told.: "),
+        (b"batch = " + b"[" * 5000 + b"]" * 5000, "is not TOML: RecursionError: "),
+        (b"x = '" + b"x" * 900_000 + b"'", "unknown setting 'x'"),
+        (b"task = [" + b"1," * 100_000 + b"]", "task = .1, 1.*….*, 1.: Expected `str`"),
+        (b"# " + b"x" * 1_000_001, "cannot be read: over 1,000,000 bytes"),
+        (b"seq-len = 3\nseq_len = 4", "seq_len is given twice, once with - and once with _"),
+        (b"tf32 = true\ndtype = 'bfloat16'", "tf32 is a kind of float32; dtype is 'bfloat16'"),
+        (b"\xff\xfe", "is not UTF-8: "),
+        (b"a" * 100_000 + b" = 1", "unknown setting 'aaa.*…"),
+    ],
+    ids=lambda value: str(value[:20]),
+)
+def test_an_odd_config_is_refused_in_one_short_line(tmp_path: Path, text: bytes, told: str) -> None:
+    path = tmp_path / "a.toml"
+    path.write_bytes(text)
+    message = refusal(path)
+    assert re.search(told, message) and "\n" not in message and len(message) < 2000
+
+
+def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/zero"), Path("/dev/full"), Path("/dev/null")):
+        assert "not a regular file" in refusal(path)
 
 
 def test_a_config_that_cannot_be_read_is_refused(tmp_path: Path) -> None:

@@ -141,26 +141,59 @@ def test_text_is_written_in_full_or_not_at_all(
     path = tmp_path / "report.md"
     folders.write(path, "old\n")
 
-    def full(self: Path, text: str, **options: Any) -> None:
-        with self.open("w") as file:
-            file.write(text[:2])
+    def full(self: Path, target: Path) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "write_text", full)
+        patch.setattr(Path, "replace", full)
         assert "No space left" in refusal(folders.write, path, "newer\n")
     assert path.read_text() == "old\n"
+    assert [p.name for p in tmp_path.iterdir()] == ["report.md"]
     folders.write(path, "newer\n")
     assert [p.name for p in tmp_path.iterdir()] == ["report.md"]
     assert path.read_text() == "newer\n"
 
 
+def link(folder: Path, name: str, target: Path) -> None:
+    (folder / name).unlink(missing_ok=True)
+    (folder / name).symlink_to(target)
+
+
+def test_links_in_a_strangers_folder_are_not_written_through(folder: Path, tmp_path: Path) -> None:
+    precious = tmp_path / "precious"
+    precious.write_text("precious")
+    for name in ("report.md", "report.md.part", "summary.csv", "summary.csv.part"):
+        link(folder, name, precious)
+    link(folder, "dangling.part", tmp_path / "made")
+    for name in ("report.md", "summary.csv", "dangling"):
+        folders.write(folder / name, "new")
+        assert (folder / name).read_text() == "new" and not (folder / name).is_symlink()
+    assert precious.read_text() == "precious" and not (tmp_path / "made").exists()
+    link(folder, "records.jsonl", precious)
+    assert "cannot be written" in refusal(folders.Writer, folder)
+    assert precious.read_text() == "precious"
+
+
+def test_pipes_and_devices_are_neither_read_nor_written(folder: Path) -> None:
+    for name in ("run.json", "records.jsonl"):
+        content = (folder / name).read_bytes()
+        (folder / name).unlink()
+        os.mkfifo(folder / name)
+        assert "not a regular file" in refusal(folders.read, folder)
+        if name == "records.jsonl":
+            assert "not a regular file" in refusal(folders.Writer, folder)
+        (folder / name).unlink()
+        (folder / name).symlink_to("/dev/zero")
+        assert "not a regular file" in refusal(folders.read, folder)
+        (folder / name).unlink()
+        (folder / name).write_bytes(content)
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has a disk that is always full")
 def test_a_full_disk_is_told_of(folder: Path) -> None:
-    records = folder / "records.jsonl"
-    records.unlink()
-    records.symlink_to("/dev/full")
     writer = folders.Writer(folder)
+    writer._file.close()
+    writer._file = open("/dev/full", "ab")  # noqa: SIM115  # the writer closes it
     message = refusal(writer.append, FINISHED)
     assert repr(str(folder)) in message
     assert "No space left" in message and "what was written before is kept" in message
@@ -185,7 +218,6 @@ def test_what_was_there_before_the_disk_was_full_is_kept(folder: Path) -> None:
 
 def test_a_folder_that_is_gone_cannot_be_written(tmp_path: Path) -> None:
     assert "No such file" in refusal(folders.Writer, tmp_path / "gone")
-    assert "No such file" in refusal(folders.drop_partial_record, tmp_path / "gone")
 
 
 # Damage
@@ -198,7 +230,7 @@ def test_a_last_line_cut_off_is_noticed_and_mended(folder: Path, kept: int) -> N
     with (folder / "records.jsonl").open("ab") as file:
         file.write(line[:kept])
     assert folders.read(folder) == folders.Run(HEADER, [FAILURE, EPOCH], truncated=True)
-    folders.drop_partial_record(folder)
+    append(folder)
     assert folders.read(folder) == folders.Run(HEADER, [FAILURE, EPOCH])
     append(folder, FINISHED)
     assert folders.read(folder).records == [FAILURE, EPOCH, FINISHED]
@@ -207,14 +239,14 @@ def test_a_last_line_cut_off_is_noticed_and_mended(folder: Path, kept: int) -> N
 def test_a_lone_line_cut_off_is_mended(folder: Path) -> None:
     (folder / "records.jsonl").write_bytes(b'{"type":"Fin')
     assert folders.read(folder).truncated
-    folders.drop_partial_record(folder)
+    append(folder)
     assert folders.read(folder) == folders.Run(HEADER, [])
 
 
 def test_mending_leaves_what_is_whole_alone(folder: Path) -> None:
     append(folder, FAILURE, FINISHED)
     before = (folder / "records.jsonl").read_bytes()
-    folders.drop_partial_record(folder)
+    append(folder)
     assert (folder / "records.jsonl").read_bytes() == before
 
 

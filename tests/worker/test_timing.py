@@ -1,3 +1,4 @@
+import time
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ from lstmbench import ModelSpec, Options
 from lstmbench.interface import parameters
 from lstmbench.interface.workloads import WORKLOADS, Workload
 from lstmbench.protocol.settings import Settings
-from lstmbench.worker import timing
+from lstmbench.worker import probe, timing
 from lstmbench.worker.timing import WARM_UP_CALLS
 
 INITIAL = parameters.draw(0, ModelSpec(layers=2, hidden=6), "float32")
@@ -50,6 +51,7 @@ def test_the_clock_holds_all_calls_and_all_results_and_no_staging(
     events: list[str] = []
     backend = Watched(events)
     backend.load(INITIAL)
+    monkeypatch.setattr(timing, "tick", lambda: 1e-9)
     monkeypatch.setattr(timing.time, "perf_counter", lambda: events.append("tick") or 0.0)
     timing.run(backend, WORKLOADS["forward"], sequences("forward", 3))
     staged = ["synchronize", "tick", *["stage", "stage"] * 3, "synchronize", "tick"]
@@ -128,3 +130,22 @@ def test_calls_fill_a_block() -> None:
         timing.calls_for(backend, INITIAL, WORKLOADS["stage"], given, 100.0) == timing.MAXIMUM_CALLS
     )
     assert timing.calls_for(backend, INITIAL, WORKLOADS["train"], sequences("train", 5), 1e-9) == 1
+
+
+@each_workload
+def test_a_coarse_clock_is_no_crash_and_nothing_takes_no_time(
+    workload: Workload, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = time.perf_counter
+    monkeypatch.setattr(timing.time, "perf_counter", lambda: clock() // 0.016 * 0.016)
+    timing.tick.cache_clear()
+    backend = NumpyBackend(Options())
+    backend.load(INITIAL)
+    assert 0.015 < timing.tick() < 0.017
+    timed = timing.run(backend, workload, sequences(workload.name, 3))
+    assert min(timed.seconds) >= timing.tick()
+    assert timing.calls_for(backend, INITIAL, workload, sequences(workload.name, 5), 0.05) >= 1
+    assert probe.best_seconds(lambda: None) >= timing.tick()
+    monkeypatch.undo()
+    timing.tick.cache_clear()
+    assert timing.tick() < 1e-4

@@ -132,7 +132,7 @@ def findings(
         if times and times.late(workload.units_per_call, HOST_COPIES):
             found.add("late")
         staging = times.staging_time() if times else None
-        if staging and staging.value > np.median(times.calls) * workload.units_per_call:
+        if staging and staging.value > np.median(times.calls[1]) * workload.units_per_call:
             found.add("stage")
     return found
 
