@@ -41,7 +41,7 @@ if TYPE_CHECKING:
         selftest,
     )
     from lstmbench.host.memory import keep_freed_memory
-    from lstmbench.interface.noisy_rule import NoisyRule, uniforms
+    from lstmbench.interface.noisy_rule import NoisyRule, uniform_blocks, uniforms
     from lstmbench.interface.parameters import random_generator, views
 
     __version__: str
@@ -78,6 +78,7 @@ __all__ = [
     "resume",
     "run",
     "selftest",
+    "uniform_blocks",
     "uniforms",
     "views",
 ]
@@ -99,6 +100,7 @@ _ON_DEMAND = {
     "resume": "api",
     "run": "api",
     "selftest": "api",
+    "uniform_blocks": "interface.noisy_rule",
     "uniforms": "interface.noisy_rule",
     "views": "interface.parameters",
 }

@@ -1,9 +1,9 @@
 """What a run will be: which contenders, on what machine, at which settings; or why it cannot be."""
 
 import msgspec
-import psutil
 
 from lstmbench.execution.workers import WorkerFactory, WorkerFailed
+from lstmbench.experiment import memory
 from lstmbench.host import cpu, environment, gpu
 from lstmbench.interface import BackendInfo
 from lstmbench.interface.errors import OracleFailed, UsageError, unknown
@@ -14,8 +14,6 @@ from lstmbench.protocol.contender import Contender, named
 from lstmbench.protocol.settings import Settings
 from lstmbench.records import folder as folders
 
-MEMORY_SHARE = 0.8
-
 
 def plan(settings: Settings, registry: Registry) -> folders.Header:
     """Return which contenders there will be, and on what machine.
@@ -25,7 +23,6 @@ def plan(settings: Settings, registry: Registry) -> folders.Header:
     registry.tasks[settings.task]  # refuse an unknown one before all else
     if not settings.threads:
         settings = msgspec.structs.replace(settings, threads=cpu.usable_cores())
-    _check_memory(settings)
     names, skipped = _backends(settings, registry)
     gpus = gpu.devices()
     contenders = [
@@ -35,6 +32,7 @@ def plan(settings: Settings, registry: Registry) -> folders.Header:
     ]
     if not contenders:
         raise UsageError(f"no backend can use device {', '.join(settings.device)}")
+    memory.check(settings, contenders)
     settings = _with_baseline(settings, contenders)
     _check_task(settings, registry)
     modules = [m for one in contenders for m in registry.backends[one.backend].requires]
@@ -137,20 +135,6 @@ def _check_task(settings: Settings, registry: Registry) -> None:
         raise
     except OracleFailed as error:
         raise UsageError(f"{error} (with task {settings.task!r})") from None
-
-
-def _check_memory(settings: Settings) -> None:
-    """Refuse sizes whose arrays alone cannot fit: weights with Adam's state, and activations."""
-    s = settings
-    weights = 4 * s.model.size
-    activations = s.shape.tokens * s.hidden * s.layers * 8
-    need = (weights + activations) * s.arithmetic.itemsize
-    have = psutil.virtual_memory().total * MEMORY_SHARE
-    if need > have:
-        raise UsageError(
-            f"batch {s.batch}, seq-len {s.seq_len}, hidden {s.hidden}, layers {s.layers} need at "
-            f"least {need / 2**30:.0f} GiB; a worker may use {have / 2**30:.0f} GiB here"
-        )
 
 
 def check_resumable(found: folders.Run, registry: Registry) -> None:

@@ -60,8 +60,9 @@ def _used_of_cores() -> tuple[float, float | None]:
     numbers = cpu.online() or list(range(len(every)))
     times = [one for number, one in zip(numbers, every, strict=False) if number in ours] or every
     busy = sum(one.user + getattr(one, "nice", 0.0) + one.system for one in times)
-    stolen = [one.steal for one in times if hasattr(one, "steal")]
-    return busy, sum(stolen) if stolen else None
+    stolen = [getattr(one, "steal", None) for one in times]
+    known = [seconds for seconds in stolen if seconds is not None]
+    return busy, sum(known) if known else None
 
 
 def _processor_seconds(pids: Sequence[int]) -> float:

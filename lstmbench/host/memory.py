@@ -1,6 +1,7 @@
 """Memory that this process holds, and how the C library's allocator keeps it."""
 
 import ctypes
+import sys
 
 import psutil
 
@@ -20,12 +21,12 @@ def peak_bytes() -> int:
     for line in (commands.read("/proc/self/status") or "").splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * 1024
-    try:
+    told = psutil.Process().memory_info()
+    if sys.platform == "darwin":
         import resource
-    except ImportError:  # Windows, which tells it itself
-        told = psutil.Process().memory_info()
-        return int(getattr(told, "peak_wset", told.rss))
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # bytes on macOS
+
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # bytes there
+    return int(getattr(told, "peak_wset", told.rss))  # Windows tells the former
 
 
 def total_bytes() -> int:

@@ -1,6 +1,7 @@
 """Random processes that tasks are made of: a rule that is followed with probability 1 - epsilon."""
 
 from abc import abstractmethod
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -14,11 +15,29 @@ SPLIT_KEYS: dict[str, tuple[int, ...]] = {
     "test": (0, 3),
 }
 
+BLOCK_NUMBERS = 1 << 20
+"""How many uniform numbers are drawn at a time."""
+
 
 def uniforms(seed: int, split: Split, count: int, width: int, epoch: int = 0) -> np.ndarray:
     """Return uniform numbers (count, width) of a split; row i does not depend on `count`."""
     key = SPLIT_KEYS[split] + ((epoch,) if split == "train" else ())
     return random_generator(seed, *key).random((count, width))
+
+
+def uniform_blocks(
+    seed: int, split: Split, count: int, width: int, epoch: int = 0
+) -> Iterator[tuple[slice, np.ndarray]]:
+    """Yield the rows of `uniforms` in blocks, with which rows they are.
+
+    What is made of them needs no more memory at a time than a block takes.
+    """
+    key = SPLIT_KEYS[split] + ((epoch,) if split == "train" else ())
+    random = random_generator(seed, *key)
+    size = max(1, BLOCK_NUMBERS // width)
+    for first in range(0, count, size):
+        rows = slice(first, min(first + size, count))
+        yield rows, random.random((rows.stop - first, width))
 
 
 class NoisyRule(Task):
@@ -49,13 +68,19 @@ class NoisyRule(Task):
         return float(-right * np.log(right) - (VOCABULARY - 1) * wrong * np.log(wrong))
 
     def sequences(self, seed: int, split: Split, count: int, epoch: int = 0) -> np.ndarray:
+        result = np.empty((count, self.length + 1), np.uint8)
+        for rows, u in uniform_blocks(seed, split, count, 1 + 2 * self.length, epoch):
+            result[rows] = self._sequences(u)
+        return result
+
+    def _sequences(self, u: np.ndarray) -> np.ndarray:
+        """Return the sequences (n, T + 1) of uniform numbers (n, 1 + 2 T)."""
         steps = self.length
-        u = uniforms(seed, split, count, 1 + 2 * steps, epoch)
         noisy = u[:, 1 : 1 + steps] < self.epsilon
         noise = (VOCABULARY * u[:, 1 + steps :]).astype(np.uint8)
-        result = np.empty((count, steps + 1), np.uint8)
+        result = np.empty((len(u), steps + 1), np.uint8)
         result[:, 0] = VOCABULARY * u[:, 0]
-        state = self.begin(count)
+        state = self.begin(len(u))
         for t in range(steps):
             state, rule = self.follow(state, result[:, t])
             result[:, t + 1] = np.where(noisy[:, t] | (rule < 0), noise[:, t], rule)

@@ -7,6 +7,8 @@ import numpy as np
 from lstmbench.interface import VOCABULARY, Task
 
 NGRAM_ORDERS = (1, 2, 3, 4, 5)
+SYMBOLS = VOCABULARY + 1
+"""The digits, and none."""
 
 
 class Predictions(NamedTuple):
@@ -52,29 +54,37 @@ def divergence(log_probabilities: np.ndarray, truth: Predictions) -> float:
     return float(terms[:, truth.scored].mean())
 
 
-def ngram_accuracy(fit: np.ndarray, truth: Predictions) -> dict[str, float]:
-    """Return the accuracy of guessing from the last k digits alone, for each k of NGRAM_ORDERS.
+class Ngrams:
+    """What most often follows the last k digits, for each k of NGRAM_ORDERS.
 
-    The guess is the digit that most often followed the same k digits in `fit` (m, T + 1); a
-    digit before the first counts as a symbol of its own.
+    A digit before the first counts as a symbol of its own.
     """
-    symbols = VOCABULARY + 1
-    steps = fit.shape[1] - 1
-    result = {}
-    for order in NGRAM_ORDERS:
-        counts = np.zeros((symbols**order, VOCABULARY))
-        codes = _contexts(fit, order, symbols)
-        np.add.at(counts, (codes.ravel(), fit[:, 1:].ravel()), 1)
-        guesses = counts.argmax(-1)[_contexts(truth.sequences, order, symbols)]
-        result[str(order)] = float(hits(guesses.reshape(-1, steps), truth).mean())
-    return result
+
+    def __init__(self) -> None:
+        self._counts = {k: np.zeros(SYMBOLS**k * VOCABULARY, np.int64) for k in NGRAM_ORDERS}
+
+    def count(self, sequences: np.ndarray) -> None:
+        """Take in training data (m, T + 1)."""
+        for order, counts in self._counts.items():
+            codes = _contexts(sequences, order) * VOCABULARY + sequences[:, 1:]
+            if codes.size < counts.size:
+                np.add.at(counts, codes.ravel(), 1)
+            else:
+                counts += np.bincount(codes.ravel(), minlength=counts.size)
+
+    def guesses(self, sequences: np.ndarray) -> dict[int, np.ndarray]:
+        """Return the guesses (n, T) from the last k digits of each context, by k."""
+        return {
+            order: counts.reshape(-1, VOCABULARY).argmax(-1)[_contexts(sequences, order)]
+            for order, counts in self._counts.items()
+        }
 
 
-def _contexts(sequences: np.ndarray, order: int, symbols: int) -> np.ndarray:
+def _contexts(sequences: np.ndarray, order: int) -> np.ndarray:
     """Return the last `order` digits before each target as one number: (n, T)."""
     steps = sequences.shape[1] - 1
     padded = np.pad(sequences, ((0, 0), (order - 1, 0)), constant_values=VOCABULARY)
     codes = np.zeros((len(sequences), steps), np.int64)
     for k in range(order):
-        codes = codes * symbols + padded[:, k : k + steps]
+        codes = codes * SYMBOLS + padded[:, k : k + steps]
     return codes

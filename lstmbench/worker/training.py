@@ -1,13 +1,14 @@
 """Training a backend on a task, and what the trained model is worth."""
 
 import time
+from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from lstmbench import statistics
-from lstmbench.interface import Backend, Task
+from lstmbench.interface import Backend, Split, Task
 from lstmbench.interface.parameters import random_generator
 from lstmbench.interface.workloads import Arrays
 from lstmbench.protocol.contender import Contender
@@ -16,11 +17,14 @@ from lstmbench.protocol.observations import Ceiling, Epoch, OracleEpoch, OracleT
 from lstmbench.protocol.settings import Settings
 from lstmbench.worker import metrics
 
-VALIDATION_SEQUENCES = 2_000
-TEST_SEQUENCES = 10_000
+VALIDATION_SEQUENCES, VALIDATION_TOKENS = 2_000, 200_000
+TEST_SEQUENCES, TEST_TOKENS = 10_000, 1_000_000
+"""How many sequences of a split are taken: of long ones, as many as so many tokens make."""
+LEAST_SEQUENCES = 500
 SMALL_TEST_SEQUENCES = 50
 GENERATED_SEQUENCES = 1_000
-EVALUATION_BATCH = 500
+EVALUATION_BATCH, EVALUATION_TOKENS = 500, 100_000
+"""How many sequences, and how many of their tokens, are evaluated together at most."""
 SHOWN_SEQUENCES = 20
 """How many generated sequences are compared with the oracle's."""
 
@@ -33,6 +37,21 @@ class Lesson(NamedTuple):
     free: np.ndarray
 
 
+def validation(task: Task, seed: int) -> np.ndarray:
+    """Return the sequences (n, T + 1) that a model is validated on after each epoch."""
+    return _held_out(task, seed, "validation", VALIDATION_SEQUENCES, VALIDATION_TOKENS)
+
+
+def test(task: Task, seed: int) -> np.ndarray:
+    """Return the sequences (n, T + 1) that a trained model is tested on."""
+    return _held_out(task, seed, "test", TEST_SEQUENCES, TEST_TOKENS)
+
+
+def _held_out(task: Task, seed: int, split: Split, most: int, tokens: int) -> np.ndarray:
+    count = min(most, max(LEAST_SEQUENCES, tokens // task.length))
+    return task.sequences(seed, split, count)
+
+
 def lessons(task: Task, settings: Settings) -> Iterator[Lesson]:
     """Yield what is trained on, epoch by epoch; the same for all, and for the oracle."""
     coins = random_generator(settings.seed, 0, 4)
@@ -40,7 +59,7 @@ def lessons(task: Task, settings: Settings) -> Iterator[Lesson]:
     for epoch in range(settings.epochs):
         data = task.sequences(settings.seed, "train", count * settings.batch, epoch)
         free = coins.random(count) >= settings.teacher_forcing
-        yield Lesson(epoch, np.stack(np.split(data, count)), free)
+        yield Lesson(epoch, data.reshape(count, settings.batch, -1), free)
 
 
 def train(
@@ -52,16 +71,17 @@ def train(
     runs over training steps alone. A loss that is not finite ends the training with
     FloatingPointError.
     """
-    validation = task.sequences(settings.seed, "validation", VALIDATION_SEQUENCES)
-    truth = metrics.predictions(task, validation)
+    held_out = validation(task, settings.seed)
+    scored = task.scored()
     random = np.random.default_rng()  # not from the seed: nobody is to know
-    shown = random.integers(settings.epochs)
-    for epoch, batches, free in lessons(task, settings):
-        pairs = [(backend.stage(x[:, :-1]), backend.stage(x[:, 1:])) for x in batches]
+    chosen = random.integers(settings.epochs)
+    batch = int(random.integers(len(batches(held_out))))
+    for epoch, data, free in lessons(task, settings):
+        pairs = [(backend.stage(x[:, :-1]), backend.stage(x[:, 1:])) for x in data]
         seconds, losses = _run_epoch(backend, pairs, free)
         if not np.isfinite(losses).all():
             raise FloatingPointError(f"training loss is not finite in epoch {epoch}")
-        logits = _logits(backend, validation)
+        accuracy, shown = _accuracy(backend, held_out, scored, batch)
         yield Epoch(
             contender=contender,
             epoch=epoch,
@@ -71,11 +91,11 @@ def train(
             teacher_forced_loss_nats=float(losses[~free].mean()) if (~free).any() else None,
             free_running_loss_nats=float(losses[free].mean()) if free.any() else None,
             loss_nats=float(losses.mean()),
-            validation_accuracy=float(metrics.hits(logits.argmax(-1), truth).mean()),
+            validation_accuracy=accuracy,
             losses_nats=losses.tolist(),
         )
-        if epoch == shown:
-            yield _evaluated(backend, epoch, _one_batch(random, validation, logits))
+        if epoch == chosen and shown:
+            yield _evaluated(backend, epoch, shown)
 
 
 def train_oracle(
@@ -83,23 +103,21 @@ def train_oracle(
 ) -> Iterator[OracleEpoch | OracleTrained]:
     """Train the oracle from the parameters that are loaded, as far as it was asked to."""
     start, accuracy = time.monotonic(), None
-    for epoch, batches, free in lessons(task, settings):
+    for epoch, data, free in lessons(task, settings):
         if epoch == request.epochs:
             break
         losses = []
-        for x, f in zip(batches, free, strict=True):
+        for x, f in zip(data, free, strict=True):
             pair = backend.stage(x[:, :-1]), backend.stage(x[:, 1:])
             losses.append(float(backend.train_step(*pair, free_running=bool(f))))
             if time.monotonic() - start > request.seconds:
                 break
         told = [loss if np.isfinite(loss) else None for loss in losses]
         yield OracleEpoch(variant=request.variant, epoch=epoch, losses_nats=told)
-        if len(losses) < len(batches) or None in told:
+        if len(losses) < len(data) or None in told:
             break
     else:
-        truth = metrics.predictions(task, task.sequences(settings.seed, "test", TEST_SEQUENCES))
-        guesses = _logits(backend, truth.sequences).argmax(-1)
-        accuracy = float(metrics.hits(guesses, truth).mean())
+        accuracy, _ = _accuracy(backend, test(task, settings.seed), task.scored())
     seconds = time.monotonic() - start
     yield OracleTrained(variant=request.variant, seconds=seconds, test_accuracy=accuracy)
 
@@ -120,19 +138,55 @@ def _run_epoch(
     return seconds, np.array([float(backend.fetch(loss)) for loss in results])
 
 
+def evaluation_batch(length: int) -> int:
+    """Return how many sequences of T = `length` are evaluated together."""
+    return max(1, min(EVALUATION_BATCH, EVALUATION_TOKENS // length))
+
+
+def batches(sequences: np.ndarray) -> list[np.ndarray]:
+    """Return sequences (n, T + 1) in parts that are evaluated together."""
+    size = evaluation_batch(sequences.shape[1] - 1)
+    return np.split(sequences, range(size, len(sequences), size))
+
+
 def _logits(backend: Backend, sequences: np.ndarray) -> np.ndarray:
-    """Return the logits (n, T, V) of all sequences, a batch at a time.
+    """Return the logits (n, T, V) of some sequences.
 
     Raises FloatingPointError if one is not finite.
     """
-    parts = [
-        backend.fetch(backend.forward(backend.stage(part[:, :-1]))[0])
-        for part in np.split(sequences, range(EVALUATION_BATCH, len(sequences), EVALUATION_BATCH))
-    ]
-    logits = np.concatenate(parts)
+    logits = backend.fetch(backend.forward(backend.stage(sequences[:, :-1]))[0])
     if not np.isfinite(logits).all():
         raise FloatingPointError("logits are not finite in evaluation")
     return logits
+
+
+def _accuracy(
+    backend: Backend, sequences: np.ndarray, scored: np.ndarray, shown: int | None = None
+) -> tuple[float, "Shown | None"]:
+    """Return the share of scored targets that are guessed right, and what one batch showed."""
+    right, kept = [], None
+    for number, part in enumerate(batches(sequences)):
+        logits = _logits(backend, part)
+        right.append((logits.argmax(-1) == part[:, 1:])[:, scored])
+        if number == shown:
+            kept = Shown({"logits": part[:, :-1]}, {"logits": logits})
+    return float(np.concatenate(right).mean()), kept
+
+
+class Means:
+    """Means of some quantities over sequences, of which some are added at a time."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, float] = defaultdict(float)
+        self._counts: dict[str, int] = defaultdict(int)
+
+    def add(self, name: str, mean: float, count: int) -> None:
+        """Take in the mean over so many sequences."""
+        self._sums[name] += float(mean) * count
+        self._counts[name] += count
+
+    def __getitem__(self, name: str) -> float:
+        return self._sums[name] / self._counts[name]
 
 
 class Shown(NamedTuple):
@@ -140,13 +194,6 @@ class Shown(NamedTuple):
 
     given: Arrays
     found: Arrays
-
-
-def _one_batch(random: np.random.Generator, sequences: np.ndarray, logits: np.ndarray) -> Shown:
-    """Return one batch of an evaluation, drawn at random."""
-    first = EVALUATION_BATCH * int(random.integers(-(-len(sequences) // EVALUATION_BATCH)))
-    rows = slice(first, first + EVALUATION_BATCH)
-    return Shown({"logits": sequences[rows, :-1]}, {"logits": logits[rows]})
 
 
 def _evaluated(backend: Backend, epoch: int, *shown: Shown) -> Evaluated:
@@ -166,38 +213,45 @@ def evaluate(
     Metrics with a unit have it in their name. The part, drawn at random, is a batch of logits, and
     some rows of generated digits.
     """
-    truth = metrics.predictions(task, task.sequences(settings.seed, "test", TEST_SEQUENCES))
+    parts = batches(test(task, settings.seed))
     random = np.random.default_rng()  # not from the seed: nobody is to know
-    logits = _logits(backend, truth.sequences)
-    shown = [_one_batch(random, truth.sequences, logits)]
-    log_probabilities = metrics.log_softmax(logits)
-    guesses = log_probabilities.argmax(-1)
-    hits = metrics.hits(guesses, truth)
-    best = truth.probabilities.argmax(-1)
-    ceiling = float(metrics.hits(best, truth).mean())
+    chosen = int(random.integers(len(parts)))
+    shown, right, means = [], [], Means()
+    for number, part in enumerate(parts):
+        logits, truth = _logits(backend, part), metrics.predictions(task, part)
+        if number == chosen:
+            shown.append(Shown({"logits": part[:, :-1]}, {"logits": logits}))
+        model, process = metrics.log_softmax(logits), np.log(truth.probabilities)
+        guesses, best = model.argmax(-1), process.argmax(-1)
+        right.append(metrics.hits(guesses, truth))
+        means.add("ceiling", metrics.hits(best, truth).mean(), len(part))
+        means.add("agreement", (guesses == best)[:, truth.scored].mean(), len(part))
+        means.add("model", metrics.cross_entropy(model, truth), len(part))
+        means.add("process", metrics.cross_entropy(process, truth), len(part))
+        means.add("divergence", metrics.divergence(model, truth), len(part))
+    hits = np.concatenate(right)
     accuracy = statistics.proportion(hits)
     small = statistics.proportion(hits[:SMALL_TEST_SEQUENCES])
-    model, process = (
-        metrics.cross_entropy(p, truth) for p in (log_probabilities, np.log(truth.probabilities))
-    )
     result = {
         "test_accuracy": accuracy.value,
         "test_accuracy_low": accuracy.low,
         "test_accuracy_high": accuracy.high,
-        "test_accuracy_share_of_bayes": accuracy.value / ceiling,
+        "test_accuracy_share_of_bayes": accuracy.value / means["ceiling"],
         "small_test_accuracy": small.value,
         "small_test_accuracy_low": small.low,
         "small_test_accuracy_high": small.high,
-        "agreement_with_best_guess": float((guesses == best)[:, truth.scored].mean()),
-        "test_cross_entropy_nats": model,
-        "test_cross_entropy_above_process_nats": model - process,
-        "divergence_from_process_nats": metrics.divergence(log_probabilities, truth),
+        "agreement_with_best_guess": means["agreement"],
+        "test_cross_entropy_nats": means["model"],
+        "test_cross_entropy_above_process_nats": means["model"] - means["process"],
+        "divergence_from_process_nats": means["divergence"],
     }
     if "generate" in backend.capabilities():
         prompts, digits = _generated(backend, task, settings.seed)
-        written = metrics.predictions(task, np.concatenate([prompts, digits], 1).astype(np.uint8))
-        entropy = metrics.cross_entropy(np.log(written.probabilities), written)
-        result["generated_cross_entropy_nats"] = entropy
+        for part in batches(np.concatenate([prompts, digits], 1).astype(np.uint8)):
+            written = metrics.predictions(task, part)
+            entropy = metrics.cross_entropy(np.log(written.probabilities), written)
+            means.add("generated", entropy, len(part))
+        result["generated_cross_entropy_nats"] = means["generated"]
         rows = random.choice(GENERATED_SEQUENCES, SHOWN_SEQUENCES, replace=False)
         shown.append(Shown({"digits": prompts[rows]}, {"digits": digits[rows]}))
     return result, _evaluated(backend, settings.epochs - 1, *shown)
@@ -211,18 +265,27 @@ def _generated(backend: Backend, task: Task, seed: int) -> tuple[np.ndarray, np.
 
 
 def survey(task: Task, name: str, settings: Settings) -> Ceiling:
-    """Return what can be reached on the test split, exactly and by guessing from few digits."""
-    truth = metrics.predictions(task, task.sequences(settings.seed, "test", TEST_SEQUENCES))
-    per_epoch = settings.batch * settings.batches_per_epoch
-    epochs = range(settings.epochs)
-    fit = np.concatenate(
-        [task.sequences(settings.seed, "train", per_epoch, epoch) for epoch in epochs]
-    )
+    """Return what can be reached on the test split, exactly and by guessing from few digits.
+
+    Neither all of the training data nor all probabilities are in memory at a time.
+    """
+    ngrams, means = metrics.Ngrams(), Means()
+    for epoch in range(settings.epochs):
+        count = settings.batch * settings.batches_per_epoch
+        for part in batches(task.sequences(settings.seed, "train", count, epoch)):
+            ngrams.count(part)
+    for part in batches(test(task, settings.seed)):
+        truth = metrics.predictions(task, part)
+        process = np.log(truth.probabilities)
+        means.add("bayes", metrics.hits(process.argmax(-1), truth).mean(), len(part))
+        means.add("process", metrics.cross_entropy(process, truth), len(part))
+        for order, guesses in ngrams.guesses(part).items():
+            means.add(str(order), metrics.hits(guesses, truth).mean(), len(part))
     return Ceiling(
         task=name,
         bayes_accuracy=task.bayes_accuracy,
         entropy_floor_nats=task.entropy_floor,
-        test_bayes_accuracy=float(metrics.hits(truth.probabilities.argmax(-1), truth).mean()),
-        test_cross_entropy_nats=metrics.cross_entropy(np.log(truth.probabilities), truth),
-        ngram_accuracy=metrics.ngram_accuracy(fit, truth),
+        test_bayes_accuracy=means["bayes"],
+        test_cross_entropy_nats=means["process"],
+        ngram_accuracy={str(order): means[str(order)] for order in metrics.NGRAM_ORDERS},
     )

@@ -4,11 +4,15 @@ from functools import cached_property
 
 import numpy as np
 
-from lstmbench import VOCABULARY, Split, Task, UsageError, uniforms
+from lstmbench import VOCABULARY, Split, Task, UsageError, uniform_blocks
 
 EPSILON = 0.05
 CEILING_SEED = 116
-CEILING_SEQUENCES = 20_000
+CEILING_SEQUENCES, CEILING_TOKENS = 20_000, 2_000_000
+"""How many sequences the sample has: of long ones, as many as so many tokens make."""
+LEAST_SEQUENCES = 500
+TOKENS_TOGETHER = 200_000
+"""Of the sample, that are looked at together."""
 FIRST_SCORED = 2
 
 
@@ -30,7 +34,14 @@ class Arith(Task):
 
     def sequences(self, seed: int, split: Split, count: int, epoch: int = 0) -> np.ndarray:
         digits = self.length + 1
-        u = uniforms(seed, split, count, 2 + 2 * digits, epoch)
+        result = np.empty((count, digits), np.uint8)
+        for rows, u in uniform_blocks(seed, split, count, 2 + 2 * digits, epoch):
+            result[rows] = self._sequences(u)
+        return result
+
+    def _sequences(self, u: np.ndarray) -> np.ndarray:
+        """Return the sequences (n, T + 1) of uniform numbers (n, 2 + 2 (T + 1))."""
+        digits = self.length + 1
         start, stride = (VOCABULARY * u[:, :2]).astype(int).T
         clean = (start[:, None] + stride[:, None] * np.arange(digits)) % VOCABULARY
         noisy = u[:, 2 : 2 + digits] < EPSILON
@@ -52,17 +63,25 @@ class Arith(Task):
         return result
 
     @cached_property
-    def _ceiling(self) -> np.ndarray:
-        """Exact next-digit probabilities on a fixed sample: (n, scored positions, V)."""
-        sample = self.sequences(CEILING_SEED, "test", CEILING_SEQUENCES)
-        return self.probabilities(sample)[:, self.scored()]
+    def _ceiling(self) -> tuple[float, float]:
+        """Accuracy of the best guess, and entropy, of the exact probabilities on a fixed sample."""
+        count = min(CEILING_SEQUENCES, max(LEAST_SEQUENCES, CEILING_TOKENS // self.length))
+        sample = self.sequences(CEILING_SEED, "test", count)
+        size = max(1, TOKENS_TOGETHER // self.length)
+        best, entropy = [], []
+        for part in np.split(sample, range(size, len(sample), size)):
+            p = self.probabilities(part)[:, self.scored()]
+            best.append(p.max(axis=-1).sum())
+            entropy.append(-(p * np.log(p)).sum())
+        scored = len(sample) * self.scored().sum()
+        return float(sum(best) / scored), float(sum(entropy) / scored)
 
     @property
     def bayes_accuracy(self) -> float:
         """Mean over a fixed sample of the exact best guess's probability (error about 0.0003)."""
-        return float(self._ceiling.max(axis=-1).mean())
+        return self._ceiling[0]
 
     @property
     def entropy_floor(self) -> float:
         """Mean over a fixed sample of the exact entropy, in nats."""
-        return float(-(self._ceiling * np.log(self._ceiling)).sum(axis=-1).mean())
+        return self._ceiling[1]

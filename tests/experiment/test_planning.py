@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 
 from lstmbench import UsageError
-from lstmbench.experiment import planning
+from lstmbench.experiment import memory, planning
 from lstmbench.host import gpu
 from lstmbench.interface import BackendInfo
 from lstmbench.plugins import registry as plugins
 from lstmbench.plugins.registry import Broken, Registry
+from lstmbench.protocol.contender import Contender
 from lstmbench.protocol.settings import from_mapping
 
 SMALL = {"hidden": 6, "batch": 4, "seq_len": 5, "threads": 1}
@@ -218,3 +219,36 @@ def test_asked_for_by_name_they_are_one_line_and_status_2(
     assert done.stdout == "" and done.stderr.count("\n") == 1
     for word in words:
         assert word in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("given", "what"),
+    [
+        ({"hidden": 8192, "layers": 64}, "training"),
+        ({"batch": 65_536, "batches_per_epoch": 100_000}, "training"),
+        ({"seq_len": 10_000, "batches_per_epoch": 100_000}, "training"),
+        ({"batch": 65_536, "seq_len": 10_000}, "training"),
+    ],
+)
+def test_what_cannot_fit_into_memory_is_refused_in_one_line(
+    given: dict[str, int], what: str
+) -> None:
+    settings = from_mapping({"backend": "numpy", **given}, "test")
+    with pytest.raises(UsageError, match=f"^{what} needs at least [0-9,]+ GiB, and a run may use"):
+        planning.plan(settings, plugins.discover())
+
+
+def test_all_contenders_of_a_launch_need_their_memory_at_the_same_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    settings = from_mapping({"hidden": 512}, "test")
+    monkeypatch.setattr("lstmbench.host.cpu.usable_cores", lambda: 1)
+    one, two = ([Contender(backend="numpy", replica=n) for n in range(count)] for count in (1, 2))
+    need = {len(group): memory.needs(settings, group)[0].size for group in (one, two)}
+    assert need[1] == 3 * (need[2] - need[1]), "the oracle's numbers are twice as long"
+    monkeypatch.setattr("lstmbench.host.memory.total_bytes", lambda: (need[1] + need[2]) / 1.6)
+    memory.check(settings, one)
+    with pytest.raises(UsageError, match="timing 2 contenders"):
+        memory.check(settings, two)
+    on_gpu = [Contender(backend="torch", device="cuda")]
+    assert memory.needs(settings, on_gpu)[0].size < need[1]

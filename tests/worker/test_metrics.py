@@ -84,12 +84,21 @@ def test_hits_honour_the_mask(truth: Predictions) -> None:
     np.testing.assert_array_equal(metrics.hits(guesses, truth), expected)
 
 
+def ngram_accuracy(fit: np.ndarray, truth: Predictions) -> dict[str, float]:
+    """The accuracies of guesses, counted in two parts, one of them large and the other small."""
+    counted = metrics.Ngrams()
+    counted.count(fit[:-3])
+    counted.count(fit[-3:])
+    guesses = counted.guesses(truth.sequences)
+    return {str(k): float(metrics.hits(found, truth).mean()) for k, found in guesses.items()}
+
+
 def ngrams(task: Task, sequences: int) -> tuple[dict[str, float], float]:
     """The n-gram accuracies, and the best guess's accuracy on the same tokens."""
     truth = metrics.predictions(task, task.sequences(0, "test", 5_000))
     fit = task.sequences(0, "train", sequences)
     best = metrics.hits(truth.probabilities.argmax(-1), truth).mean()
-    return metrics.ngram_accuracy(fit, truth), float(best)
+    return ngram_accuracy(fit, truth), float(best)
 
 
 def test_one_digit_is_enough_on_markov() -> None:
@@ -108,7 +117,7 @@ def test_ngram_accuracy_on_digits_is_the_published_one() -> None:
     task = Digits(10)
     truth = metrics.predictions(task, task.sequences(0, "test", 10_000))
     fit = np.concatenate([task.sequences(0, "train", 25 * 64, epoch) for epoch in range(50)])
-    accuracies = metrics.ngram_accuracy(fit, truth)
+    accuracies = ngram_accuracy(fit, truth)
     expected = {"1": 0.638, "2": 0.847, "3": 0.911, "4": 0.950, "5": 0.961}
     assert accuracies == pytest.approx(expected, abs=0.006)
 
@@ -117,6 +126,6 @@ def test_ngram_accuracy_counts_a_missing_digit_as_a_symbol_of_its_own() -> None:
     # After (nothing, 0) comes 7; after (1, 0) comes 3, more often.
     fit = np.array([[0, 7, 7]] * 3 + [[1, 0, 3]] * 5, np.uint8)
     truth = Predictions(fit, np.full((8, 2, 10), 0.1), np.array([True, True]))
-    accuracies = metrics.ngram_accuracy(fit, truth)
+    accuracies = ngram_accuracy(fit, truth)
     assert accuracies["1"] == (3 + 2 * 5) / 16  # after 0 it says 3, and is wrong 3 times
     assert accuracies["2"] == 1
