@@ -51,10 +51,9 @@ def needs(settings: Settings, contenders: list[Contender]) -> list[Need]:
     epoch = TOKEN_BYTES * s.batches_per_epoch * s.shape.tokens
     trainings = min(ORACLE_TRAININGS, cpu.usable_cores())
     evaluated = evaluation_batch(s.seq_len) * s.seq_len * s.hidden * FORWARD_ACTIVATIONS
+    tested = max(TEST_TOKENS, LEAST_SEQUENCES * s.seq_len)
     return [
         Need(f"timing {here} contenders and the oracle", here * step * itemsize + oracle),
         Need("training", trainings * (epoch + oracle)),
-        Need(
-            "evaluation", evaluated * itemsize + 2 * max(TEST_TOKENS, LEAST_SEQUENCES * s.seq_len)
-        ),
+        Need("evaluation", evaluated * itemsize + 2 * tested),
     ]

@@ -13,11 +13,16 @@ _NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 _BINARY = getattr(os, "O_BINARY", 0)
 
 
-def read(path: Path, most: int | None = None) -> bytes:
+def opened(path: Path) -> IO[bytes]:
+    """Return a regular file, opened to be read; raises OSError if it is none."""
+    return _opened(path, os.O_RDONLY, "rb")
+
+
+def read(path: Path, most: int) -> bytes:
     """Return what is in a regular file; raises OSError if it is none, or has over `most` bytes."""
-    with _opened(path, os.O_RDONLY, "rb") as file:
-        data = file.read() if most is None else file.read(most + 1)
-    if most is not None and len(data) > most:
+    with opened(path) as file:
+        data = file.read(most + 1)
+    if len(data) > most:
         raise OSError(errno.EFBIG, f"over {most:,} bytes")
     return data
 

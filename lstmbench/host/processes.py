@@ -38,6 +38,8 @@ BOUNDED_SPIN = {
 MARK = "LSTMBENCH_WORKER"
 """The environment variable that tells which worker a process has been started by."""
 
+SIGKILL = 9
+"""Windows has it not."""
 SHARED_MEMORY = "/dev/shm"
 TRACKER_SECONDS = 1.0
 
@@ -69,9 +71,10 @@ def python_command(module: str) -> list[str]:
 
 def kill_group(process: subprocess.Popen[bytes]) -> None:
     """Kill a process that leads a session of its own, and the session; wait for its end."""
-    if hasattr(os, "killpg"):
+    killpg = getattr(os, "killpg", None)
+    if killpg:
         with suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
+            killpg(process.pid, SIGKILL)
     process.kill()
     process.wait()
 
@@ -118,12 +121,12 @@ def _kill(process: psutil.Process) -> None:
 
 def _remove_shared_memory(pids: Collection[int], since: float) -> None:
     """Remove shared memory named after processes that have ended, as OpenMP and PyTorch name it."""
-    numbers = {str(pid) for pid in pids}
+    numbers, user = {str(pid) for pid in pids}, getattr(os, "geteuid", int)()
     for entry in os.scandir(SHARED_MEMORY):
         with suppress(OSError):
             told = entry.stat(follow_symlinks=False)
             named = not numbers.isdisjoint(re.findall(r"\d+", entry.name))
-            if named and told.st_uid == os.getuid() and told.st_ctime >= since - 1:
+            if named and told.st_uid == user and told.st_ctime >= since - 1:
                 os.unlink(entry.path)
 
 
@@ -140,7 +143,7 @@ def ending(status: int) -> str:
 
 def was_killed(status: int) -> bool:
     """Return whether a process was killed, as the system does when memory runs out."""
-    return hasattr(signal, "SIGKILL") and status == -signal.SIGKILL
+    return status == -SIGKILL
 
 
 def die_with_parent() -> None:
@@ -148,4 +151,4 @@ def die_with_parent() -> None:
     if sys.platform == "linux":
         PR_SET_PDEATHSIG = 1  # from <sys/prctl.h>
         with suppress(OSError, TypeError, AttributeError):  # no C library that can be called
-            ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+            ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, SIGKILL)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 
-class Contender(Struct, frozen=True, kw_only=True):
+class Contender(Struct, frozen=True, kw_only=True, gc=False):
     """A backend on a device in one run."""
 
     backend: str

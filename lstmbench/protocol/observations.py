@@ -123,7 +123,7 @@ class Startup(Struct, frozen=True, kw_only=True, tag=True):
     """Where it computes on another device than the CPU."""
 
 
-class Block(Struct, frozen=True, kw_only=True, tag=True):
+class Block(Struct, frozen=True, kw_only=True, tag=True, gc=False):
     """One timed block: `calls` calls of a workload, timed together or each by itself."""
 
     contender: Contender

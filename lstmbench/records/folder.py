@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import force_setattr
 
 from lstmbench.host import files, locks
 from lstmbench.host.environment import Environment
@@ -137,14 +138,23 @@ def read(folder: Path) -> Run:
     """
     header, schema = _read_header(folder)
     path = folder / RECORDS
+    decode = _decode_schema1 if schema == 1 else _decode
+    records, truncated = [], False
+    contenders = {one: one for one in header.contenders}
     try:
-        data = files.read(path)
+        with files.opened(path) as lines:
+            for number, line in enumerate(lines, start=1):
+                if truncated := not line.endswith(b"\n"):
+                    break
+                record = _record(decode, line, path, number)
+                if isinstance(record, Block):  # of which there may be hundreds of thousands
+                    shared = contenders.setdefault(record.contender, record.contender)
+                    force_setattr(record, "contender", shared)
+                    force_setattr(record, "workload", WORKLOADS[record.workload].name)
+                records.append(record)
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from None
-    decode = _decode_schema1 if schema == 1 else _decode
-    *lines, rest = data.split(b"\n")
-    records = [_record(decode, line, path, number) for number, line in enumerate(lines, start=1)]
-    return Run(header, records, truncated=bool(rest), folder=folder)
+    return Run(header, records, truncated, folder)
 
 
 _decode: Callable[[bytes], Record] = msgspec.json.Decoder(Record).decode
