@@ -305,7 +305,8 @@ class OracleWorker:
                     raise
                 if self._failed or error.kind == "raised":
                     raise OracleFailed(
-                        f"the oracle failed: {error.kind}: {error.message}"
+                        f"the oracle failed: {error.kind}: {error.message}; what was measured "
+                        "before is kept"
                     ) from error
                 self._failed = True
 

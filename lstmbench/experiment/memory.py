@@ -53,7 +53,9 @@ def needs(settings: Settings, contenders: list[Contender]) -> list[Need]:
     evaluated = evaluation_batch(s.seq_len) * s.seq_len * s.hidden * FORWARD_ACTIVATIONS
     tested = max(TEST_TOKENS, LEAST_SEQUENCES * s.seq_len)
     return [
-        Need(f"timing {here} contenders and the oracle", here * step * itemsize + oracle),
+        Need(
+            f"timing {here} contenders at a time, and the oracle,", here * step * itemsize + oracle
+        ),
         Need("training", trainings * (epoch + oracle)),
         Need("evaluation", evaluated * itemsize + 2 * tested),
     ]

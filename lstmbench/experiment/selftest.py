@@ -19,6 +19,7 @@ from lstmbench.execution.launch import SLOWDOWN_EVERY, Launch
 from lstmbench.execution.loop import TimingLoop
 from lstmbench.execution.stopping import Pair, StoppingRule
 from lstmbench.execution.workers import WorkerFactory, WorkerFailed
+from lstmbench.interface.errors import RunFailed
 from lstmbench.interface.workloads import MAIN
 from lstmbench.plugins.registry import Registry
 from lstmbench.protocol.contender import Contender
@@ -35,7 +36,7 @@ DEFAULTS = {"backend": "numpy", "device": "cpu", "time_budget": 90.0}
 def run(
     settings: Settings, registry: Registry, experiments: int, report: Report = silent
 ) -> SelfTestResult:
-    """Make `experiments` A/A runs, each as long as a run would be; raises WorkerFailed."""
+    """Make `experiments` A/A runs, each as long as a run would be; raises RunFailed."""
     injected = SLOWDOWN_EVERY / (SLOWDOWN_EVERY + 1)
     result = SelfTestResult(settings.backend[0], settings, injected)
     progress = Progress("A/A", experiments, report)
@@ -47,7 +48,11 @@ def run(
 
 
 def _fail(contender: Contender, error: WorkerFailed) -> None:
-    raise error
+    name = contender.backend
+    raise RunFailed(
+        f"backend {name!r} failed: {error.kind}: {error.message}; "
+        f"`lstmbench check {name}` tells more"
+    )
 
 
 class _Experiment:

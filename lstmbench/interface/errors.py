@@ -17,11 +17,15 @@ class UsageError(Exception):
     """What the user asked for cannot be done; shown as one line, exit status 2."""
 
 
-class OracleFailed(Exception):
-    """The oracle's process failed, and again when it was started anew; shown as one line, status 1.
+class RunFailed(Exception):
+    """What all of a run depends on has failed; shown as one line, status 1.
 
     What was measured before is kept.
     """
+
+
+class OracleFailed(RunFailed):
+    """The oracle's process failed, and again when it was started anew."""
 
 
 class NotSupported(NotImplementedError):

@@ -248,7 +248,7 @@ def test_all_contenders_of_a_launch_need_their_memory_at_the_same_time(
     assert need[1] == 3 * (need[2] - need[1]), "the oracle's numbers are twice as long"
     monkeypatch.setattr("lstmbench.host.memory.total_bytes", lambda: (need[1] + need[2]) / 1.6)
     memory.check(settings, one)
-    with pytest.raises(UsageError, match="timing 2 contenders"):
+    with pytest.raises(UsageError, match="timing 2 contenders at a time"):
         memory.check(settings, two)
     on_gpu = [Contender(backend="torch", device="cuda")]
     assert memory.needs(settings, on_gpu)[0].size < need[1]
