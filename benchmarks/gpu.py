@@ -177,7 +177,7 @@ def measure(session: Session) -> None:
     installed = [name for name in PEERS if not missing[name]]
     session.record["not installed"] = {name: why for name, why in missing.items() if why}
     everybody = session.plan(backend=",".join([OURS, *installed]), device=device, **FEW)
-    session.record["environment"] = everybody.environment
+    session.record["environment"] = msgspec.to_builtins(everybody.environment)
     session.record["settings"] = msgspec.to_builtins(everybody.settings)
     with WorkerFactory(session.registry) as factory:
         session.part("parity", lambda: parity(session, factory, everybody))

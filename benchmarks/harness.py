@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
@@ -207,7 +208,9 @@ def main(
     show(found, result, overhead, Console(width=None if sys.stdout.isatty() else 160))
     if file:
         answer = {
-            "environment": environment.describe(["numpy", "pyperf", "pytest-benchmark"]),
+            "environment": msgspec.to_builtins(
+                environment.describe(["numpy", "pyperf", "pytest-benchmark"])
+            ),
             "disturbed_on_purpose": disturb,
             "selftest": report_json.selftest(result),
             "tools": [asdict(one) for one in found],

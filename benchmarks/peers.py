@@ -333,7 +333,7 @@ def main(backend: str, peer: str, sweep: bool, file: Path | None, **given: Any) 
     if file:
         answer = {
             "schema": 2,
-            "environment": results[0].header.environment,
+            "environment": msgspec.to_builtins(results[0].header.environment),
             "shapes": [plain(result) for result in results],
         }
         file.write_text(json.dumps(answer, indent=2) + "\n", encoding="utf-8")

@@ -56,6 +56,7 @@ def worker_environment(threads: int, cache: Path, device: str = "") -> dict[str,
     result.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))
     result.update(BOUNDED_SPIN)
     result["NUMBA_CACHE_DIR"] = str(cache)
+    result["TORCHINDUCTOR_CACHE_DIR"] = result["TRITON_CACHE_DIR"] = str(cache)
     result["JAX_COMPILATION_CACHE_DIR"] = str(cache)
     result["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
     result["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"  # several workers share a GPU
