@@ -192,6 +192,7 @@ def test_check_climbs_the_ladder(tmp_path: Path) -> None:
     assert sum(rung["seconds"] for rung in numpy["rungs"]) > 0.1
 
 
+@pytest.mark.slow
 def test_check_refuses_approximate_activations_if_it_is_strict_and_tells_what_it_held_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -218,6 +219,7 @@ def test_selftest_compares_a_backend_with_itself(tmp_path: Path) -> None:
     assert done.returncode == (0 if answer["passed"] else 1)
 
 
+@pytest.mark.slow
 def test_a_disk_that_takes_no_more_is_said_in_one_line_and_keeps_the_rest(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     command = [sys.executable, "-m", "lstmbench", "run", "--backend=numpy", *SMALL]
@@ -251,6 +253,17 @@ def number_of(kind: str, folder: Path) -> int:
     return next(n for n, line in enumerate(lines, 1) if json.loads(line)["type"] == kind)
 
 
+def with_signal(number: signal.Signals, handler: str, *arguments: str) -> list[str]:
+    """A command that says when it has begun, and starts lstmbench with a signal handled so."""
+    code = f"""
+import os, signal, sys
+signal.signal({int(number)}, signal.{handler})
+print("begun", flush=True)
+os.execv(sys.executable, [sys.executable, "-m", "lstmbench", *sys.argv[1:]])
+"""
+    return [sys.executable, "-c", code, *arguments]
+
+
 @pytest.mark.parametrize("number", SIGNALS)
 @pytest.mark.parametrize(
     ("phase", "last"),
@@ -263,7 +276,7 @@ def test_a_signal_ends_a_run_at_once_and_says_how_to_go_on(
     run, temporary = unfinished(folder, kept, tmp_path / "run"), tmp_path / "tmp"
     temporary.mkdir()
     with subprocess.Popen(
-        [sys.executable, "-m", "lstmbench", "run", "--resume", str(run)],
+        with_signal(number, "SIG_DFL", "run", "--resume", str(run)),  # it may be ignored here
         stderr=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         text=True,
@@ -285,15 +298,12 @@ def test_a_signal_ends_a_run_at_once_and_says_how_to_go_on(
 
 
 def test_a_signal_that_is_ignored_from_the_start_ends_nothing() -> None:
-    with subprocess.Popen(
-        [sys.executable, "-m", "lstmbench", "list"],
-        stdout=subprocess.PIPE,
-        text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN),
-    ) as process:
+    command = with_signal(signal.SIGHUP, "SIG_IGN", "list")
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout and process.stdout.readline() == "begun\n"
         process.send_signal(signal.SIGHUP)
-        out, _ = process.communicate()
-    assert process.returncode == 0 and "numpy" in out
+        out = process.stdout.read()
+        assert process.wait() == 0 and "numpy" in out
 
 
 @pytest.mark.parametrize("unbuffered", ["", "1"])

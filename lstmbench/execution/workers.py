@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Lock
 from typing import Any, TypeVar
 
 from lstmbench.host import processes, signals
@@ -148,6 +149,7 @@ class WorkerFactory:
         self.registry, self.pinned = registry, True
         self._cache = tempfile.TemporaryDirectory(prefix="lstmbench-")
         self._running: list[Worker] = []
+        self._lock = Lock()  # of the list, as workers are started by several threads
         self._abandoned = False
 
     def __enter__(self) -> "WorkerFactory":
@@ -160,8 +162,10 @@ class WorkerFactory:
 
     def abandon(self) -> None:
         """End all workers at once, those of other threads too, and start no more."""
-        self._abandoned = True
-        for worker in list(self._running):
+        with self._lock:
+            self._abandoned = True
+            running = list(self._running)
+        for worker in running:
             worker.end()
 
     def side_by_side(self, jobs: Sequence[Callable[[], Answer]], most: int) -> list[Answer]:
@@ -228,7 +232,8 @@ class WorkerFactory:
         try:
             with signals.held():  # a worker that nobody knows of could not be ended
                 worker = Worker(variables, settings.timeout)
-                self._running = [*(one for one in self._running if one.alive), worker]
+                with self._lock:
+                    self._running = [*(one for one in self._running if one.alive), worker]
         except OSError as error:  # too many open files or processes, or no memory for one more
             reason = error.strerror or str(error)
             raise WorkerFailed("aborted", f"could not be started: {reason}") from None
