@@ -3,13 +3,13 @@
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from threading import Lock
 from typing import Any, TypeVar
 
 from lstmbench.host import processes, signals
-from lstmbench.host.child import Child, Ended, Silent
+from lstmbench.host.child import LOOK_SECONDS, Child, Ended, Silent
 from lstmbench.host.frames import NotAFrame
 from lstmbench.interface.errors import OracleFailed, headline
 from lstmbench.plugins.registry import Registry
@@ -176,6 +176,9 @@ class WorkerFactory:
         with ThreadPoolExecutor(most) as pool:
             try:
                 waiting = [pool.submit(job) for job in jobs]
+                # A signal that comes just before a wait without end would not be noticed in it.
+                while wait(waiting, timeout=LOOK_SECONDS).not_done:
+                    pass
                 return [one.result() for one in waiting]
             except BaseException as error:
                 if not isinstance(error, Exception):
