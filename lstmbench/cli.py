@@ -12,7 +12,7 @@ import click
 import msgspec
 
 from lstmbench.host import signals
-from lstmbench.interface.errors import RunFailed, UsageError, shortened
+from lstmbench.interface.errors import OracleFailed, RunFailed, UsageError, shortened
 from lstmbench.protocol.settings import Settings
 from lstmbench.report import streams
 from lstmbench.report.text import clean
@@ -45,6 +45,9 @@ def main() -> None:
     except UsageError as error:
         _say(str(error))
         sys.exit(EXIT_USAGE)
+    except OracleFailed as error:
+        _say(f"{error}; what was measured is kept")
+        sys.exit(EXIT_FAILED)
     except RunFailed as error:
         _say(str(error))
         sys.exit(EXIT_FAILED)

@@ -313,8 +313,7 @@ class OracleWorker:
                     raise
                 if self._failed or error.kind == "raised":
                     raise OracleFailed(
-                        f"the oracle failed: {error.kind}: {error.message}; what was measured "
-                        "before is kept"
+                        f"the oracle failed: {error.kind}: {error.message}"
                     ) from error
                 self._failed = True
 
