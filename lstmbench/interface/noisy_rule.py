@@ -21,8 +21,7 @@ BLOCK_NUMBERS = 1 << 20
 
 def uniforms(seed: int, split: Split, count: int, width: int, epoch: int = 0) -> np.ndarray:
     """Return uniform numbers (count, width) of a split; row i does not depend on `count`."""
-    key = SPLIT_KEYS[split] + ((epoch,) if split == "train" else ())
-    return random_generator(seed, *key).random((count, width))
+    return _generator(seed, split, epoch).random((count, width))
 
 
 def uniform_blocks(
@@ -32,12 +31,16 @@ def uniform_blocks(
 
     What is made of them needs no more memory at a time than a block takes.
     """
-    key = SPLIT_KEYS[split] + ((epoch,) if split == "train" else ())
-    random = random_generator(seed, *key)
+    random = _generator(seed, split, epoch)
     size = max(1, BLOCK_NUMBERS // width)
     for first in range(0, count, size):
         rows = slice(first, min(first + size, count))
         yield rows, random.random((rows.stop - first, width))
+
+
+def _generator(seed: int, split: Split, epoch: int) -> np.random.Generator:
+    key = SPLIT_KEYS[split] + ((epoch,) if split == "train" else ())
+    return random_generator(seed, *key)
 
 
 class NoisyRule(Task):

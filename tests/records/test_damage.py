@@ -101,8 +101,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a record of each kind, and few of those that there are many of."""
     folder = tmp_path_factory.mktemp("damage") / "run"
     head = header(*CONTENDERS)
-    for gpu in (Gpu(name="a GPU", driver_version="1", memory_bytes=1),):
-        head.environment.gpus.append(gpu)
+    head.environment.gpus.append(Gpu(name="a GPU", driver_version="1", memory_bytes=1))
     folders.create(folder, head)
     kept = [one for one in records(CONTENDERS) if getattr(one, "launch", 0) in (None, 0, 1, 2)]
     writer = folders.Writer(folder)
