@@ -3,9 +3,11 @@
 All raise UsageError, with a message of one line, for what cannot be done as asked.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -22,11 +24,14 @@ from lstmbench.experiment.check import CheckResult, check
 from lstmbench.host.signals import Interrupted
 from lstmbench.interface.errors import OracleFailed, UsageError
 from lstmbench.plugins import registry as plugins
-from lstmbench.protocol.progress import Report, silent
+from lstmbench.protocol.observations import Record
+from lstmbench.protocol.progress import Listener, Report, deaf, silent
 from lstmbench.protocol.settings import QUICK, from_mapping, read_config
 from lstmbench.records import folder as folders
 from lstmbench.records.frame import frame
-from lstmbench.report import csv, document, json, markdown
+from lstmbench.records.settled import settled
+from lstmbench.report import extras, formats
+from lstmbench.report.formats import Format
 
 if TYPE_CHECKING:
     import pandas
@@ -38,6 +43,7 @@ __all__ = [
     "SelfTestResult",
     "check",
     "compare",
+    "figures",
     "ladder_tests",
     "load",
     "open_run",
@@ -45,6 +51,7 @@ __all__ = [
     "resume",
     "run",
     "selftest",
+    "write_tensorboard",
 ]
 
 
@@ -54,6 +61,8 @@ def run(
     quick: bool = False,
     config: str | Path | None = None,
     progress: Report = silent,
+    listener: Listener = deaf,
+    tensorboard: str | Path | None = None,
     **settings: Any,
 ) -> RunResult:
     """Check, time and train backends, and return what was found.
@@ -68,12 +77,17 @@ def run(
         A TOML file of settings; those given as arguments win over it.
     progress
         Is called with a `Progress` whenever the run has come further.
+    listener
+        Is called with each record once it is on disk.
+    tensorboard
+        A folder that TensorBoard is to show: it is written after each epoch of training.
     settings
         As of the command line, with underscores: `backend="numpy,torch"`, `hidden=64`, ...
 
     Returns
     -------
-    The result, which is also on disk: run.json, records.jsonl, summary.csv and report.md.
+    The result, which is also on disk: run.json, records.jsonl, summary.csv, report.md and, if the
+    extra "report" is installed, report.html.
     """
     registry = plugins.discover()
     from_file = read_config(Path(config)) if config else {}
@@ -81,28 +95,63 @@ def run(
     header = planning.plan(given, registry)
     stamp = datetime.now().strftime("%Y-%m-%dT%H-%M-%S")
     folder = Path(output) if output else Path("results") / f"{stamp}-{given.task}"
-    folders.create(folder, header)
-    return _finish(folder, registry, progress)
+    with _heard(listener, tensorboard, header) as hear:
+        folders.create(folder, header)
+        return _finish(folder, registry, progress, hear)
 
 
 def resume(
-    folder: str | Path, *, retry_failed: bool = False, progress: Report = silent
+    folder: str | Path,
+    *,
+    retry_failed: bool = False,
+    progress: Report = silent,
+    listener: Listener = deaf,
+    tensorboard: str | Path | None = None,
 ) -> RunResult:
     """Do what is missing in a run's folder, after a kill or a crash, and return the result.
 
     With `retry_failed`, contenders whose process was killed, died or hung are tried again; where
-    one was not timed with the others, all are timed anew.
+    one was not timed with the others, all are timed anew. The rest is as in `run`.
     """
     registry = plugins.discover()
-    planning.check_resumable(folders.read(Path(folder)), registry)
-    return _finish(Path(folder), registry, progress, retry_failed)
+    found = folders.read(Path(folder))
+    planning.check_resumable(found, registry)
+    with _heard(listener, tensorboard, found.header) as hear:
+        return _finish(Path(folder), registry, progress, hear, retry_failed)
+
+
+@contextmanager
+def _heard(
+    listener: Listener, tensorboard: str | Path | None, header: folders.Header
+) -> Iterator[Listener]:
+    """Yield what passes records on to the listener, and to TensorBoard's files."""
+    if tensorboard is None:
+        yield listener
+        return
+    extras.need("tensorboard", "TensorBoard's files")
+    from lstmbench.report.tensorboard import TensorBoard
+
+    board = TensorBoard(Path(tensorboard), header)
+
+    def hear(record: Record) -> None:
+        listener(record)
+        board.hear(record)
+
+    try:
+        yield hear
+    finally:
+        board.close()
 
 
 def _finish(
-    folder: Path, registry: plugins.Registry, progress: Report, retry_failed: bool = False
+    folder: Path,
+    registry: plugins.Registry,
+    progress: Report,
+    listener: Listener,
+    retry_failed: bool = False,
 ) -> RunResult:
     try:
-        runs.resume(folder, registry, progress, retry_failed=retry_failed)
+        runs.resume(folder, registry, progress, retry_failed=retry_failed, listener=listener)
     except Interrupted as error:
         error.folder = folder
         raise
@@ -116,6 +165,8 @@ def _write_reports(folder: Path) -> RunResult:
     result = open_run(folder)
     folders.write(folder / "summary.csv", render(result, "csv"))
     folders.write(folder / "report.md", render(result, "markdown"))
+    if not extras.missing("report"):
+        folders.write(folder / "report.html", render(result, "html"))
     return result
 
 
@@ -133,15 +184,38 @@ def load(folder: str | Path) -> "pandas.DataFrame":
     return frame(folders.read(Path(folder)))
 
 
-def render(result: RunResult, form: Literal["markdown", "csv", "json"] = "markdown") -> str:
-    """Return the answer of a run as text: Markdown for reading, CSV or JSON for programs."""
-    match form:
-        case "markdown":
-            return markdown.render(document.document(result))
-        case "csv":
-            return csv.render(result)
-        case "json":
-            return json.render(json.run(result)) + "\n"
+def render(result: RunResult, form: Format = "markdown") -> str:
+    """Return the answer of a run as text, in one of the formats of `lstmbench report`.
+
+    Raises UsageError if a library that the format needs is not installed.
+    """
+    return formats.render(result, form)
+
+
+def figures(result: RunResult, folder: str | Path) -> list[Path]:
+    """Write each chart of a run as SVG, PNG and PDF into a folder, and return the files.
+
+    Raises UsageError if the extra "report" is not installed, or the folder cannot be written.
+    """
+    extras.need("report", "a figure")
+    from lstmbench.report.charts import drawing, of_run
+    from lstmbench.report.charts.chart import Cast
+
+    folders.make(Path(folder))
+    sections = of_run.sections(result, Cast.of(result, legend=True))
+    charts = [chart for section in sections for chart in section.charts]
+    return [path for chart in charts for path in drawing.write(chart, Path(folder))]
+
+
+def write_tensorboard(result: RunResult, folder: str | Path) -> None:
+    """Write the training of a run for TensorBoard: a folder of its own for each contender.
+
+    Raises UsageError if the extra "tensorboard" is not installed, or the folder cannot be written.
+    """
+    extras.need("tensorboard", "TensorBoard's files")
+    from lstmbench.report import tensorboard
+
+    tensorboard.write(settled(result.run.records), Path(folder), result.header)
 
 
 def compare(before: RunResult | str | Path, after: RunResult | str | Path) -> RunComparison:

@@ -15,11 +15,13 @@ from lstmbench.host import signals
 from lstmbench.interface.errors import OracleFailed, RunFailed, UsageError, shortened
 from lstmbench.protocol.settings import Settings
 from lstmbench.report import streams
+from lstmbench.report.formats import FORMATS
 from lstmbench.report.text import clean
 
 if TYPE_CHECKING:
     from lstmbench.analysis.results import RunResult
     from lstmbench.protocol.progress import Report
+    from lstmbench.report.progress import Say
 
 EXIT_FAILED, EXIT_USAGE, EXIT_SIGNAL = 1, 2, 128
 """The last one and a signal's number: ended by that signal."""
@@ -111,6 +113,9 @@ def _settings_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return tf32(command)
 
 
+DETAILS = click.option(
+    "--details", is_flag=True, help="Everything in the terminal: all tables, and what they mean."
+)
 STRICT = click.option(
     "--strict",
     is_flag=True,
@@ -145,6 +150,19 @@ STRICT = click.option(
     is_flag=True,
     help="With --resume: try those again whose process was killed, died or hung.",
 )
+@click.option(
+    "--tensorboard",
+    type=click.Path(path_type=Path),
+    help="Folder that TensorBoard is to show: written after each epoch.",
+)
+@click.option(
+    "--print-every",
+    type=click.IntRange(0, 100_000),
+    default=10,
+    show_default=True,
+    help="Tell the running loss every so many epochs; 0: never.",
+)
+@DETAILS
 @STRICT
 def run_command(
     quick: bool,
@@ -152,25 +170,34 @@ def run_command(
     output: Path | None,
     resume: Path | None,
     retry_failed: bool,
+    tensorboard: Path | None,
+    print_every: int,
+    details: bool,
     strict: bool,
     **given: Any,
 ) -> int:
     """Check, time and train every backend, and report which is right and how fast."""
     from lstmbench import api
+    from lstmbench.report.progress import RunningLoss
 
     chosen = _given(given)
-    with _progress() as progress:
+    with _progress() as (progress, say):
+        told: dict[str, Any] = {
+            "progress": progress,
+            "listener": RunningLoss(print_every, say).hear,
+            "tensorboard": tensorboard,
+        }
         if resume:
             if chosen or quick or config or output:
                 message = "--resume takes all settings from the folder; give no others with it"
                 raise UsageError(message)
-            result = api.resume(resume, retry_failed=retry_failed, progress=progress)
+            result = api.resume(resume, retry_failed=retry_failed, **told)
         elif retry_failed:
             raise UsageError("--retry-failed goes with --resume DIR")
         else:
-            result = api.run(output=output, quick=quick, config=config, progress=progress, **chosen)
-    _show_run(result)
-    print(f"written to {result.folder}")
+            result = api.run(output=output, quick=quick, config=config, **told, **chosen)
+    _show_run(result, details)
+    _say_where(result)
     return _status(result.succeeded and not (strict and result.approximate))
 
 
@@ -183,32 +210,57 @@ def _status(passed: bool) -> int:
     return 0 if passed else EXIT_FAILED
 
 
-def _show_run(result: "RunResult") -> None:
-    from lstmbench.report import document, terminal
+def _show_run(result: "RunResult", details: bool) -> None:
+    from lstmbench.report import document, summary, terminal
 
-    terminal.show(document.document(result), terminal.console())
+    if details:
+        terminal.show(document.document(result), terminal.console())
+    else:
+        narrow = terminal.console(width=terminal.NARROW)
+        terminal.show_summary(summary.summary(result), narrow)
+
+
+def _say_where(result: "RunResult") -> None:
+    """Print where a run was written, and what to install if it has no page."""
+    from lstmbench.report import extras
+
+    page = "" if extras.missing("report") else "; charts: report.html"
+    print(f"written to {result.folder}{page}")
+    if not page:
+        _notice("for report.html, with charts: pip install 'lstmbench[report]'")
 
 
 @contextmanager
-def _progress() -> "Iterator[Report]":
-    """Show progress on standard error."""
+def _progress() -> "Iterator[tuple[Report, Say]]":
+    """Show progress, and lines beside it, on standard error."""
     from lstmbench.report import progress, terminal
 
-    with progress.shown(terminal.console(stderr=True)) as report:
-        yield report
+    with progress.shown(terminal.console(stderr=True)) as both:
+        yield both
 
 
 @commands.command("check")
 @click.argument("names", nargs=-1, required=True)
 @_settings_options
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+@click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["terminal", "json", "junit"]),
+    default="terminal",
+    show_default=True,
+)
 @STRICT
-def check_command(names: tuple[str, ...], as_json: bool, strict: bool, **given: Any) -> int:
+def check_command(
+    names: tuple[str, ...], as_json: bool, form: str, strict: bool, **given: Any
+) -> int:
     """Climb the parity ladder alone, with one or more backends (or all), in seconds."""
     from lstmbench.experiment import check
     from lstmbench.plugins import registry as plugins
     from lstmbench.report import json, parity, terminal
+    from lstmbench.report.exports import junit
 
+    form = "json" if as_json else form
     if given.get("backend"):
         raise UsageError("check takes its backends as arguments, not by --backend")
     registry = plugins.discover()
@@ -216,7 +268,7 @@ def check_command(names: tuple[str, ...], as_json: bool, strict: bool, **given: 
     found = []
     for one in check.climb(header.contenders, header.settings, registry):
         found.append(one)
-        if not as_json:
+        if form == "terminal":
             parity.show(
                 one.contender,
                 header.settings,
@@ -225,9 +277,11 @@ def check_command(names: tuple[str, ...], as_json: bool, strict: bool, **given: 
                 one.failure,
                 terminal.console(),
             )
-    if as_json:
+    if form == "json":
         told = [(f.contender, f.verdict, f.rungs, f.failure) for f in found]
         print(json.render(json.check(header.settings, told)))
+    if form == "junit":
+        print(junit.render_suites(junit.Suite(f.contender, f.rungs, f.failure) for f in found))
     approximate = any(one.verdict.status == "passed as approximate" for one in found)
     return _status(all(one.passed for one in found) and not (strict and approximate))
 
@@ -244,7 +298,7 @@ def selftest_command(experiments: int, as_json: bool, **given: Any) -> int:
     from lstmbench import api
     from lstmbench.report import json, noise, terminal
 
-    with _progress() as progress:
+    with _progress() as (progress, _):
         result = api.selftest(experiments=experiments, progress=progress, **_given(given))
     if as_json:
         print(json.render(json.selftest(result)))
@@ -258,23 +312,71 @@ def selftest_command(experiments: int, as_json: bool, **given: Any) -> int:
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["terminal", "markdown", "csv", "json"]),
+    type=click.Choice(["terminal", *FORMATS]),
     default="terminal",
     show_default=True,
 )
-def report_command(folder: Path, form: Any) -> int:
-    """Print the answer of a run again, from its records.
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="File to write instead of standard output.",
+)
+@click.option(
+    "--figures",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder for each chart as SVG, PNG and PDF.",
+)
+@click.option(
+    "--tensorboard",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder that TensorBoard is to show.",
+)
+@DETAILS
+def report_command(
+    folder: Path,
+    form: Any,
+    output: Path | None,
+    figures: Path | None,
+    tensorboard: Path | None,
+    details: bool,
+) -> int:
+    """Print the answer of a run again, from its records, or write it for other tools.
 
     Status 1 if a contender did not pass, or the run is not finished.
     """
     from lstmbench import api
 
+    if form == "terminal" and output:
+        raise UsageError(f"--output needs a --format (choices: {', '.join(FORMATS)})")
+    if form != "terminal" and details:
+        raise UsageError(f"--details is for the terminal, not for --format {form}")
     result = api.open_run(folder)
-    if form == "terminal":
-        _show_run(result)
-    else:
-        print(api.render(result, form), end="")
+    if figures:
+        _notice(f"{len(api.figures(result, figures))} files written to {figures}")
+    if tensorboard:
+        api.write_tensorboard(result, tensorboard)
+        _notice(f"written to {tensorboard}; tensorboard --logdir {tensorboard} shows it")
+    if form != "terminal":
+        _put(api.render(result, form), output)
+    elif not figures and not tensorboard:
+        _show_run(result, details)
     return _status(result.succeeded)
+
+
+def _notice(line: str) -> None:
+    """Print a line about what was done, beside what was asked for."""
+    print(clean(line), file=sys.stderr)
+
+
+def _put(text: str, output: Path | None) -> None:
+    """Print a text, or write it to a file."""
+    if output is None:
+        print(text, end="")
+        return
+    from lstmbench.records import folder as folders
+
+    folders.write(output, text)
+    _notice(f"written to {output}")
 
 
 def _a_number(context: click.Context, parameter: click.Parameter, value: float) -> float:

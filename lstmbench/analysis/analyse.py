@@ -71,15 +71,14 @@ def analyse(run: Run, known: dict[str, KnownFailures] | None = None) -> RunResul
     records = _Records(settled(run.records))
     contenders = run.header.contenders
     peaks = roofline.best(records.all(MachinePeaks))
-    blocks = {one: _blocks(records.of(one, Block)) for one in contenders}
     results = [
-        _contender_result(run.header.settings, one, records, blocks[one], peaks, known or {})
+        _contender_result(run.header.settings, one, records, peaks, known or {})
         for one in contenders
     ]
     baseline = _baseline(run.header.settings, results)
     if baseline:
         for result in results:
-            _compare(result, baseline, blocks)
+            _compare(result, baseline)
     results.sort(key=lambda one: (not one.verdict.passed, one.main_seconds))
     disturbances = records.all(Disturbance)
     return RunResult(
@@ -145,17 +144,17 @@ def _contender_result(
     settings: Settings,
     contender: Contender,
     records: _Records,
-    blocks: dict[str, Blocks],
     peaks: dict[str, Peaks],
     known: dict[str, KnownFailures],
 ) -> ContenderResult:
-    failures = records.of(contender, Failure)
+    failures, blocks = records.of(contender, Failure), _blocks(records.of(contender, Block))
     result = ContenderResult(
         contender,
         rungs=records.of(contender, RungResult),
         checks=records.of(contender, BlockCheck),
         training_checks=records.of(contender, TrainingCheck),
         failure=failures[0] if failures else None,
+        blocks=blocks,
     )
     _add_precision(result)
     _add_startup(result, records.of(contender, Startup))
@@ -255,13 +254,11 @@ def _add_roofline(result: ContenderResult, settings: Settings, peaks: Peaks) -> 
             result.roofline[name] = found
 
 
-def _compare(
-    result: ContenderResult, baseline: ContenderResult, blocks: dict[Contender, dict[str, Blocks]]
-) -> None:
+def _compare(result: ContenderResult, baseline: ContenderResult) -> None:
     """Speeds over the baseline's, and when a slow start has paid for itself."""
     if result is baseline:
         return
-    mine, theirs = blocks[result.contender], blocks[baseline.contender]
+    mine, theirs = result.blocks, baseline.blocks
     for name in WORKLOADS:
         ratio = mine[name].speed_over(theirs[name]) if name in mine and name in theirs else None
         if ratio:
@@ -279,7 +276,7 @@ def _compare(
 def _add_training(result: ContenderResult, epochs: list[Epoch], trained: list[Trained]) -> None:
     latest = {epoch.epoch: epoch for epoch in epochs}  # a resumed training starts over
     if latest:
-        ordered = [latest[n] for n in sorted(latest)]
+        result.epochs = ordered = [latest[n] for n in sorted(latest)]
         last = ordered[-1]
         result.train_loss = last.teacher_forced_loss_nats
         result.free_running_loss = last.free_running_loss_nats

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lstmbench.analysis.roofline import Peaks, Share
+from lstmbench.analysis.speed import Blocks
 from lstmbench.analysis.verdict import Verdict
 from lstmbench.host.environment import Environment
 from lstmbench.host.gpu import GpuState
@@ -15,6 +16,7 @@ from lstmbench.protocol.observations import (
     BlockCheck,
     Ceiling,
     DeviceMemory,
+    Epoch,
     Failure,
     RungResult,
     Stopped,
@@ -51,6 +53,8 @@ class ContenderResult:
     """Versions and code paths, as the backend describes itself; under "computed in", the kinds of
     numbers, where they are not the run's dtype throughout."""
 
+    blocks: dict[str, Blocks] = field(default_factory=dict)
+    """Every timed block."""
     seconds: dict[str, Estimate] = field(default_factory=dict)
     """Seconds of one unit: a training step, a forward pass, a generated digit, ..."""
     launch_seconds: dict[str, list[float]] = field(default_factory=dict)
@@ -88,6 +92,8 @@ class ContenderResult:
 
     forward_error: float | None = None
     """Relative error of the run's own logits against float64."""
+    epochs: list[Epoch] = field(default_factory=list)
+    """Every epoch of training, in order."""
     train_loss: float | None = None
     """Of the last epoch's teacher-forced batches, nats."""
     free_running_loss: float | None = None

@@ -30,7 +30,7 @@ from lstmbench.protocol.observations import (
     Stopped,
     Trained,
 )
-from lstmbench.protocol.progress import Progress, Report, silent
+from lstmbench.protocol.progress import Listener, Progress, Report, deaf, silent
 from lstmbench.records import folder as folders
 from lstmbench.records.settled import settled
 
@@ -53,17 +53,19 @@ def resume(
     report: Report = silent,
     factory: WorkerFactory | None = None,
     retry_failed: bool = False,
+    listener: Listener = deaf,
 ) -> None:
     """Do what is missing in a run's folder, recording as it goes; `report` hears of progress.
 
     With `retry_failed`, contenders whose process was killed, died or hung are tried again. With a
-    `factory`, workers share the compiled code of others that it has started.
+    `factory`, workers share the compiled code of others that it has started. The
+    `listener` hears of each record once it is on disk.
     """
     writer = folders.Writer(folder)
     try:
         found = folders.read(folder)
         with nullcontext(factory) if factory else WorkerFactory(registry) as workers:
-            runner = Runner(found, workers, writer, report)
+            runner = Runner(found, workers, writer, report, listener)
             if retry_failed:
                 runner.retry_failed()
             runner.parity()
@@ -77,10 +79,16 @@ class Runner:
     """What is known of a run so far, and the means to find out the rest."""
 
     def __init__(
-        self, found: folders.Run, factory: WorkerFactory, writer: folders.Writer, report: Report
+        self,
+        found: folders.Run,
+        factory: WorkerFactory,
+        writer: folders.Writer,
+        report: Report,
+        listener: Listener = deaf,
     ) -> None:
         self.contenders, self.settings = found.header.contenders, found.header.settings
         self.factory, self.writer, self.report = factory, writer, report
+        self.listener = listener
         self.last_launch = max((one.launch for one in _startups(found.records)), default=COLD)
         self._settle(found.records)
 
@@ -102,6 +110,7 @@ class Runner:
         self.writer.append(record)
         self.records.append(record)
         self.ledger.add(record)
+        self.listener(record)
 
     def of(self, kind: type[Kind]) -> list[Kind]:
         """Return all records of a kind."""

@@ -32,17 +32,19 @@ def append_to(path: Path) -> IO[bytes]:
     return _opened(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | _NO_LINK, "a+b")
 
 
-def write(path: Path, text: str) -> None:
-    """Write a whole file in UTF-8, so that it is there in full or not at all.
+def write(path: Path, content: str | bytes) -> None:
+    """Write a whole file, text in UTF-8, so that it is there in full or not at all.
 
     A link of that name, or of the name that it has while it is written, is replaced, not followed.
     """
+    if isinstance(content, str):
+        content = content.encode("utf-8", errors="backslashreplace")
     partial = path.with_name(path.name + ".part")
     with suppress(FileNotFoundError):
         partial.unlink()
     try:
         with partial.open("xb") as file:
-            file.write(text.encode("utf-8", errors="backslashreplace"))
+            file.write(content)
         partial.replace(path)
     except OSError:
         with suppress(OSError):

@@ -1,5 +1,6 @@
 """A contender: what a line of the answer is about."""
 
+import re
 from collections.abc import Sequence
 
 from msgspec import Struct
@@ -22,6 +23,11 @@ class Contender(Struct, frozen=True, kw_only=True, gc=False):
         name = self.backend if self.device == "cpu" else f"{self.backend}:{self.device}"
         replica = f"#{self.replica}" if self.replica else ""
         return name + replica + (" slowed" if self.injected_slowdown else "")
+
+    @property
+    def file_name(self) -> str:
+        """The name of a file or folder of its own, such as "torch-cuda"."""
+        return re.sub(r"[^\w.+-]", "-", self.label)
 
     @property
     def names(self) -> tuple[str, ...]:

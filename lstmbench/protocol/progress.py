@@ -3,12 +3,22 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from lstmbench.protocol.observations import Record
+
 Report = Callable[["Progress"], None]
 """Takes a progress whenever it has changed."""
 
 
+Listener = Callable[[Record], None]
+"""Takes a record as soon as it is kept."""
+
+
 def silent(progress: "Progress") -> None:
     """Show nothing."""
+
+
+def deaf(record: Record) -> None:
+    """Take no notice of a record."""
 
 
 @dataclass

@@ -55,6 +55,8 @@ class Run:
     records: list[Record]
     truncated: bool = False
     folder: Path | None = field(default=None, compare=False)
+    schema: int = SCHEMA
+    """The version of what was read."""
 
 
 class Writer:
@@ -118,10 +120,18 @@ def create(folder: Path, header: Header) -> None:
         raise _unwritable(folder, error) from None
 
 
-def write(path: Path, text: str) -> None:
+def make(folder: Path) -> None:
+    """Make a folder, unless it is there; raises UsageError if it cannot be made."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unwritable(folder, error) from None
+
+
+def write(path: Path, content: str | bytes) -> None:
     """Write a whole file, so that it is there in full or not at all."""
     try:
-        files.write(path, text)
+        files.write(path, content)
     except OSError as error:
         raise _unwritable(path.parent, error) from None
 
@@ -154,7 +164,7 @@ def read(folder: Path) -> Run:
                 records.append(record)
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from None
-    return Run(header, records, truncated, folder)
+    return Run(header, records, truncated, folder, schema)
 
 
 _decode: Callable[[bytes], Record] = msgspec.json.Decoder(Record).decode

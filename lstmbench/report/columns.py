@@ -5,7 +5,7 @@ rounded; summary.csv and JSON hold EVERYTHING, unrounded, under each column's ke
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from lstmbench.analysis.analyse import TARGET_ACCURACY
@@ -13,6 +13,7 @@ from lstmbench.analysis.results import ContenderResult, RunResult
 from lstmbench.analysis.verdict import first_difference, what_differs
 from lstmbench.interface.workloads import MAIN, PARTS, WORKLOADS, Workload
 from lstmbench.parity.comparing import effective_precision
+from lstmbench.report.signs import SIGNS
 from lstmbench.statistics import Estimate
 
 NOTHING = "–"
@@ -210,6 +211,40 @@ def _tokens(one: ContenderResult, run: RunResult) -> Value:
     return run.settings.shape.tokens / one.seconds[MAIN.name].value
 
 
+def _plain_speed_cell(one: ContenderResult, run: RunResult) -> str:
+    if one.contender == run.baseline:
+        return "1"
+    return interval(one.speed_ratio.get(MAIN.name)) if one.verdict.passed else NOTHING
+
+
+def _bare(
+    key: str,
+    title: str,
+    estimate: Callable[[ContenderResult, RunResult], Value],
+    scale: float,
+    form: str = ".3g",
+) -> Column:
+    """Return a column of estimates without their intervals, for where there is little room."""
+
+    def value(one: ContenderResult, run: RunResult) -> Value:
+        found = estimate(one, run)
+        return found.value if isinstance(found, Estimate) else None
+
+    return Column(key, value, title, scale, form)
+
+
+def _roofline_share(one: ContenderResult, run: RunResult) -> Value:
+    return one.roofline[MAIN.name].estimate if MAIN.name in one.roofline else None
+
+
+def _accuracy(one: ContenderResult, run: RunResult) -> Value:
+    return one.metrics.get("test_accuracy")
+
+
+def _startup(one: ContenderResult, run: RunResult) -> Value:
+    return None if one.import_seconds is None else one.startup_seconds
+
+
 def _first_failing_rung(one: ContenderResult, run: RunResult) -> Value:
     worst = first_difference(one.rungs)
     return f"{worst.place}/{worst.result.array}" if worst else None
@@ -254,6 +289,11 @@ IDENTITY = (
     Column("failure", _failure),
     Column("baseline", lambda one, run: run.baseline.label if run.baseline else None),
 )
+STATUS = Column(
+    "agreement",
+    lambda one, run: f"{SIGNS[one.verdict.status]} {one.verdict.status}",
+    "agreement with float64",
+)
 PARITY = Column("parity", lambda one, run: None, "parity", cell=_parity_cell)
 TOKENS = Column("tokens_per_second", _tokens, "tokens/s", form=",.0f")
 TIMES = {name: _time(workload) for name, workload in WORKLOADS.items()}
@@ -263,7 +303,7 @@ STAGING = {name: _staging(workload) for name, workload in WORKLOADS.items() if w
 PARTS_OF_STEP = tuple(_part(part.name, part.title, part.metric) for part in PARTS)
 LATENCY = (
     Column("seconds_per_digit_p50", _of("digit_seconds_p50"), "µs/digit, p50", 1e6),
-    Column("seconds_per_digit_p99", _of("digit_seconds_p99"), "p99", 1e6),
+    Column("seconds_per_digit_p99", _of("digit_seconds_p99"), "p99, µs", 1e6),
 )
 DIGIT_CALLS = Column("digit_calls_per_launch", lambda one, run: one.digit_calls or None)
 STARTUP = (
@@ -272,6 +312,7 @@ STARTUP = (
     Column("compile_seconds", _of("compile_seconds"), "compile, s", form=".2f"),
     Column("first_step_seconds", _of("first_step_seconds"), "1st step, s", form=".3f"),
 )
+START = Column("startup_seconds", _startup, "start, s", form=".2g")
 REPAID = Column(
     "steps_to_repay_startup",
     _of("steps_to_repay_startup"),
@@ -301,8 +342,9 @@ LOSSES = (
     Column("free_running_loss_nats", _of("free_running_loss"), "free-running", form=".3f"),
     Column("mean_loss_nats", _of("mean_loss"), "mean", form=".3f"),
 )
+TEST_ACCURACY = _share("test_accuracy", "test accuracy, %")
 ACCURACY = (
-    _share("test_accuracy", "test accuracy, %"),
+    TEST_ACCURACY,
     _metric("test_accuracy_share_of_bayes", "÷ Bayes, %"),
     _share("small_test_accuracy", "first 50, %"),
     _metric("agreement_with_best_guess", "agrees with best guess, %"),
@@ -357,6 +399,21 @@ TABLES: dict[str, tuple[Column, ...]] = {
     "Learning": (NAME, *LOSSES, *ACCURACY, *TRAINING),
 }
 """The tables for reading, by title."""
+
+SUMMARY: tuple[tuple[int, Column], ...] = (
+    (0, NAME),
+    (1, Column("agrees", lambda one, run: SIGNS[one.verdict.status], "agrees")),
+    (3, replace(TIMES[MAIN.name], title=f"{MAIN.title}, {MAIN.display_unit}")),
+    (2, replace(SPEEDS[MAIN.name], cell=_plain_speed_cell)),
+    (8, replace(TOKENS, title="tokens/s")),
+    (6, _bare("of_roofline", "% of limit", _roofline_share, 100, ".0f")),
+    (5, _bare("digit_p50", "µs a digit", _of("digit_seconds_p50"), 1e6)),
+    (7, _bare("digit_p99", "p99, µs", _of("digit_seconds_p99"), 1e6)),
+    (4, Column("accuracy", _accuracy, "test right, %", 100, ".2f")),
+    (9, START),
+    (10, replace(MEMORY[0], title="peak, MiB")),
+)
+"""The columns of the short table, each with its rank: where there is no room, the last go first."""
 
 EVERYTHING: tuple[Column, ...] = (
     *IDENTITY,

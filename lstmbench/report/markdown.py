@@ -9,15 +9,13 @@ SAFE = {"&": "&amp;", "<": "&lt;", "](": "]\\(", "://": "&#58;//", "www.": "www&
 
 def render(document: Document) -> str:
     """Return a document in Markdown, with GitHub's tables."""
-    parts = [
-        f"# {_safe(document.title)}",
-        _table(Table("", ["", ""], [list(f) for f in document.facts], [])),
-    ]
+    parts = [f"# {_safe(document.title)}", _safe(" ".join(document.findings))]
+    if document.warnings:
+        parts += ["## What to look out for", _list(document.warnings)]
     for table in document.tables:
         parts += [f"## {table.title}", _table(table)]
-    if document.problems:
-        parts += ["## What went wrong or is missing", _list(document.problems)]
-    parts += ["## What the numbers mean", _list(document.notes)]
+    facts = Table("", ["", ""], [list(fact) for fact in document.facts], [])
+    parts += ["## What was run", _table(facts), "## What the numbers mean", _list(document.notes)]
     return "\n\n".join(parts) + "\n"
 
 

@@ -5,8 +5,8 @@ from rich.table import Table
 
 from lstmbench.analysis.noise import SelfTestResult
 from lstmbench.report.columns import interval
-from lstmbench.report.document import DISTURBED_SHARE
 from lstmbench.report.terminal import shown
+from lstmbench.report.warnings import DISTURBED_SHARE
 
 
 def show(result: SelfTestResult, out: Console) -> None:

@@ -17,15 +17,9 @@ from lstmbench.parity.rungs import ORDER
 from lstmbench.protocol.contender import Contender
 from lstmbench.protocol.observations import Failure, RungResult
 from lstmbench.protocol.settings import Settings
+from lstmbench.report.signs import SIGNS
 from lstmbench.report.terminal import shown, shown_lines
 
-SIGNS = {
-    "passed": "✓",
-    "passed as approximate": "≈",
-    "failed": "✗",
-    "not seen": "?",
-    "not claimed": "–",
-}
 STYLES = {
     "passed": "green",
     "passed as approximate": "yellow",

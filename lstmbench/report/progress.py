@@ -16,17 +16,26 @@ from rich.progress import (
 )
 from rich.progress import Progress as Bars
 
+from lstmbench.protocol.observations import Epoch, Record
 from lstmbench.protocol.progress import Progress, Report
+from lstmbench.report import terminal
 
 LINE_SECONDS = 60.0
 """After so long in one phase, another line tells that it lives."""
 
 
+Say = Callable[[str], None]
+"""Shows a line."""
+
+
 @contextmanager
-def shown(stderr: Console) -> Iterator[Report]:
-    """Yield what shows progress, whatever FORCE_COLOR says: bars would fill a log."""
+def shown(stderr: Console) -> Iterator[tuple[Report, Say]]:
+    """Yield what shows progress, and what shows a line beside it.
+
+    There are no bars without a terminal, whatever FORCE_COLOR says: they would fill a log.
+    """
     if not stderr.file.isatty() or stderr.is_dumb_terminal:
-        yield _lines()
+        yield _lines(), _say
         return
     bars: dict[str, TaskID] = {}
     columns = BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn()
@@ -37,7 +46,31 @@ def shown(stderr: Console) -> Iterator[Report]:
                 bars[progress.phase] = display.add_task(progress.phase)
             display.update(bars[progress.phase], total=progress.total, completed=progress.done)
 
-        yield update
+        yield update, lambda line: display.console.print(terminal.shown(line))
+
+
+class RunningLoss:
+    """Tells of training as it goes on: the mean loss since it last did, every so many epochs."""
+
+    def __init__(self, every: int, say: Say) -> None:
+        self._every, self._say = every, say
+        self._losses: list[float] = []
+
+    def hear(self, record: Record) -> None:
+        """Take in an epoch; other records are passed over."""
+        if not isinstance(record, Epoch):
+            return
+        if record.epoch == 0:
+            self._losses = []
+        self._losses.append(record.loss_nats)
+        if self._every and (record.epoch + 1) % self._every == 0:
+            self._say(
+                f"{record.contender.label}: epoch {record.epoch + 1}: train loss "
+                f"{sum(self._losses) / len(self._losses):.3f} nats (mean of "
+                f"{len(self._losses)} epochs), validation accuracy "
+                f"{record.validation_accuracy:.1%}"
+            )
+            self._losses = []
 
 
 def _lines(clock: Callable[[], float] = time.monotonic) -> Report:

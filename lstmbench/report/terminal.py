@@ -1,9 +1,12 @@
-"""The answer in the terminal."""
+"""The answer in the terminal: short, or in detail; as wide as the terminal is."""
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
+from rich import box
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -11,16 +14,29 @@ from rich.text import Text
 from lstmbench.report.text import clean
 
 if TYPE_CHECKING:
-    from lstmbench.report.document import Document
+    from collections.abc import Mapping, Sequence
+
+    from lstmbench.report import document
+    from lstmbench.report.summary import Summary
 
 PIPED_WIDTH = 200
+"""Where there is no terminal, and COLUMNS says nothing."""
+NARROW = 80
+GAP = 2
+"""Between the columns of the short table."""
+LEAST_NAME = 12
+"""Columns for the contenders' names, if they need so many."""
+FRAME = 3
+"""What a column's lines and margins take in the detailed tables."""
+LONGEST_CELL = 28
+"""A cell of words, not of numbers, is wrapped where it is longer."""
 
 
-def console(stderr: bool = False) -> Console:
-    """Return a console that does not wrap tables to 80 columns where there is no terminal."""
+def console(stderr: bool = False, width: int = PIPED_WIDTH) -> Console:
+    """Return a console as wide as the terminal; without one, as COLUMNS says, or `width`."""
     result = Console(stderr=stderr, highlight=False)
-    if not result.file.isatty():
-        result.width = PIPED_WIDTH
+    if not result.file.isatty() and not os.environ.get("COLUMNS"):
+        result.width = width
     return result
 
 
@@ -34,23 +50,107 @@ def shown_lines(text: str, style: str = "") -> Text:
     return Text(clean(text, lines=True), style)
 
 
-def show(document: Document, out: Console) -> None:
-    """Print a document."""
+def show_summary(summary: Summary, out: Console) -> None:
+    """Print the short answer."""
+    out.print(shown(summary.title, "dim"))
+    out.print(shown(" ".join(summary.findings), "bold"))
+    for warning in summary.warnings:
+        out.print(shown("! " + warning, "yellow"))
+    out.print()
+    out.print(_short_table(summary, out.width))
+    for line in summary.pointers:
+        out.print(shown(line, "dim"))
+
+
+def _short_table(summary: Summary, width: int) -> Table:
+    """Return the columns of highest rank that there is room for; of a number nothing is cut off."""
+    first, *others = summary.by_rank
+    widths = {first: min(_width(summary, first), max(width // 3, LEAST_NAME))}
+    room = width - widths[first]
+    for place in others:
+        needed = _width(summary, place)
+        if GAP + needed > room:
+            break
+        widths[place] = needed
+        room -= GAP + needed
+    grid = Table(box=box.SIMPLE_HEAD, padding=(0, GAP - 1, 0, 0), pad_edge=False, show_edge=False)
+    for place in sorted(widths):
+        # A name is broken where it is too long; a number never.
+        grid.add_column(
+            shown(summary.columns[place]),
+            justify="left" if place == first else "right",
+            overflow="fold",
+            width=widths[place],
+        )
+    for cells, marked in zip(summary.rows, summary.marked, strict=True):
+        row = [shown(cells[place]) for place in sorted(widths)]
+        grid.add_row(*row, style="dim" if marked else None)
+    return grid
+
+
+def _width(summary: Summary, place: int) -> int:
+    """Return the width of a column whose heading may be broken at spaces, and whose cells not."""
+    words = summary.columns[place].split()
+    return max(map(cell_len, (*words, *map(clean, summary.cells(place)))))
+
+
+def show(document: document.Document, out: Console) -> None:
+    """Print a document; a table that is wider than the terminal is continued below."""
     out.print(shown(document.title, "bold"))
+    out.print(shown(" ".join(document.findings), "bold"))
+    for warning in document.warnings:
+        out.print(shown("! " + warning, "yellow"))
     facts = Table.grid(padding=(0, 2))
     for name, value in document.facts:
         facts.add_row(shown(name, "dim"), shown(value))
     out.print(facts)
     for table in document.tables:
-        grid = Table(title=table.title, title_justify="left", title_style="bold")
-        for number, column in enumerate(table.columns):
-            grid.add_column(
-                shown(column), justify="left" if number < 1 else "right", overflow="fold"
-            )
-        for cells, marked in zip(table.rows, table.marked, strict=True):
-            grid.add_row(*(shown(cell) for cell in cells), style="dim" if marked else None)
-        out.print(grid)
-    for problem in document.problems:
-        out.print(shown("! " + problem, "yellow"))
+        widths = _widths(table)
+        for number, places in enumerate(split(widths, out.width)):
+            title = table.title if number == 0 else f"{table.title} (continued)"
+            out.print(_grid(table, {place: widths[place] for place in places}, title))
     for note in document.notes:
         out.print(shown(note, "dim"))
+
+
+def split(widths: Sequence[int], width: int) -> list[list[int]]:
+    """Return the columns of each part of a table, so that no part is wider than `width`.
+
+    `widths` are those of the columns' texts. The first column stands in each part.
+    """
+    parts, room = [[0]], width - 1 - FRAME - widths[0]
+    for place in range(1, len(widths)):
+        if FRAME + widths[place] > room and parts[-1] != [0]:
+            parts.append([0])
+            room = width - 1 - FRAME - widths[0]
+        parts[-1].append(place)
+        room -= FRAME + widths[place]
+    return parts
+
+
+def _widths(table: document.Table) -> list[int]:
+    """Return the width of each column: no number is broken, and words only at spaces."""
+    columns = zip(table.columns, *table.rows, strict=True)
+    return [_cell_width(heading, cells) for heading, *cells in columns]
+
+
+def _cell_width(heading: str, cells: Sequence[str]) -> int:
+    texts = [clean(cell) for cell in cells]
+    words = [word for text in (clean(heading), *texts) for word in text.split()]
+    longest = max(map(cell_len, texts), default=0)
+    return max(min(longest, LONGEST_CELL), max(map(cell_len, words)))
+
+
+def _grid(table: document.Table, widths: Mapping[int, int], title: str) -> Table:
+    grid = Table(title=title, title_justify="left", title_style="bold")
+    for place, width in widths.items():
+        grid.add_column(
+            shown(table.columns[place]),
+            justify="right" if place else "left",
+            overflow="fold",
+            width=width,
+        )
+    for cells, marked in zip(table.rows, table.marked, strict=True):
+        row = [shown(cells[place]) for place in widths]
+        grid.add_row(*row, style="dim" if marked else None)
+    return grid
