@@ -32,13 +32,17 @@ if TYPE_CHECKING:
         SelfTestResult,
         check,
         compare,
+        figures,
         ladder_tests,
         load,
         open_run,
         render,
+        render_comparison,
         resume,
         run,
         selftest,
+        site,
+        write_tensorboard,
     )
     from lstmbench.host.memory import keep_freed_memory
     from lstmbench.interface.noisy_rule import NoisyRule, uniform_blocks, uniforms
@@ -68,6 +72,7 @@ __all__ = [
     "__version__",
     "check",
     "compare",
+    "figures",
     "hookimpl",
     "keep_freed_memory",
     "ladder_tests",
@@ -75,12 +80,15 @@ __all__ = [
     "open_run",
     "random_generator",
     "render",
+    "render_comparison",
     "resume",
     "run",
     "selftest",
+    "site",
     "uniform_blocks",
     "uniforms",
     "views",
+    "write_tensorboard",
 ]
 
 _ON_DEMAND = {
@@ -91,18 +99,22 @@ _ON_DEMAND = {
     "SelfTestResult": "api",
     "check": "api",
     "compare": "api",
+    "figures": "api",
     "keep_freed_memory": "host.memory",
     "ladder_tests": "api",
     "load": "api",
     "open_run": "api",
     "random_generator": "interface.parameters",
     "render": "api",
+    "render_comparison": "api",
     "resume": "api",
     "run": "api",
     "selftest": "api",
+    "site": "api",
     "uniform_blocks": "interface.noisy_rule",
     "uniforms": "interface.noisy_rule",
     "views": "interface.parameters",
+    "write_tensorboard": "api",
 }
 """Where each name is that is imported when it is first used."""
 

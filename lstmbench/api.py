@@ -3,7 +3,7 @@
 All raise UsageError, with a message of one line, for what cannot be done as asked.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -31,7 +31,7 @@ from lstmbench.records import folder as folders
 from lstmbench.records.frame import frame
 from lstmbench.records.settled import settled
 from lstmbench.report import extras, formats
-from lstmbench.report.formats import Format
+from lstmbench.report.formats import ComparisonFormat, Format
 
 if TYPE_CHECKING:
     import pandas
@@ -48,9 +48,11 @@ __all__ = [
     "load",
     "open_run",
     "render",
+    "render_comparison",
     "resume",
     "run",
     "selftest",
+    "site",
     "write_tensorboard",
 ]
 
@@ -218,10 +220,48 @@ def write_tensorboard(result: RunResult, folder: str | Path) -> None:
     tensorboard.write(settled(result.run.records), Path(folder), result.header)
 
 
+def render_comparison(
+    before: RunResult, after: RunResult, form: ComparisonFormat = "markdown", gate: float = 0.05
+) -> str:
+    """Return the comparison of two runs as text, in one of the formats of `lstmbench compare`.
+
+    `gate` is the share by which a contender may be slower. Raises UsageError if a library that the
+    format needs is not installed.
+    """
+    found = comparison.compare(before, after)
+    return formats.render_comparison(found, before, after, gate, form)
+
+
 def compare(before: RunResult | str | Path, after: RunResult | str | Path) -> RunComparison:
     """Return what changed from one run to another; each is a result or a run's folder."""
     results = (one if isinstance(one, RunResult) else open_run(one) for one in (before, after))
     return comparison.compare(*results)
+
+
+def site(
+    places: Sequence[str | Path],
+    output: str | Path,
+    report: Callable[[int], None] = lambda done: None,
+) -> int:
+    """Write a static site of many runs into a folder, and return how many there are.
+
+    Parameters
+    ----------
+    places
+        Run folders, or folders of run folders.
+    output
+        The folder to write: a new one, or one that holds a site, which is brought up to date.
+    report
+        Is called with the number of runs that are done.
+
+    Raises UsageError if the extra "report" is not installed.
+    """
+    extras.need("report", "a site")
+    from lstmbench.report import site
+
+    runs = [open_run(folder) for folder in site.find([Path(place) for place in places])]
+    site.write(runs, Path(output), report)
+    return len(runs)
 
 
 def selftest(*, experiments: int = 4, progress: Report = silent, **settings: Any) -> SelfTestResult:

@@ -15,7 +15,7 @@ from lstmbench.host import signals
 from lstmbench.interface.errors import OracleFailed, RunFailed, UsageError, shortened
 from lstmbench.protocol.settings import Settings
 from lstmbench.report import streams
-from lstmbench.report.formats import FORMATS
+from lstmbench.report.formats import COMPARISON_FORMATS, FORMATS
 from lstmbench.report.text import clean
 
 if TYPE_CHECKING:
@@ -115,6 +115,11 @@ def _settings_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 DETAILS = click.option(
     "--details", is_flag=True, help="Everything in the terminal: all tables, and what they mean."
+)
+OUTPUT = click.option(
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="File to write instead of standard output.",
 )
 STRICT = click.option(
     "--strict",
@@ -316,11 +321,7 @@ def selftest_command(experiments: int, as_json: bool, **given: Any) -> int:
     default="terminal",
     show_default=True,
 )
-@click.option(
-    "--output",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="File to write instead of standard output.",
-)
+@OUTPUT
 @click.option(
     "--figures",
     type=click.Path(path_type=Path, file_okay=False),
@@ -346,8 +347,7 @@ def report_command(
     """
     from lstmbench import api
 
-    if form == "terminal" and output:
-        raise UsageError(f"--output needs a --format (choices: {', '.join(FORMATS)})")
+    _check_output(form, output)
     if form != "terminal" and details:
         raise UsageError(f"--details is for the terminal, not for --format {form}")
     result = api.open_run(folder)
@@ -366,6 +366,12 @@ def report_command(
 def _notice(line: str) -> None:
     """Print a line about what was done, beside what was asked for."""
     print(clean(line), file=sys.stderr)
+
+
+def _check_output(form: str, output: Path | None) -> None:
+    """Refuse a file for what is laid out for the terminal."""
+    if form == "terminal" and output:
+        raise UsageError(f"--output {output} needs a --format other than terminal")
 
 
 def _put(text: str, output: Path | None) -> None:
@@ -399,7 +405,15 @@ def _a_number(context: click.Context, parameter: click.Parameter, value: float) 
 )
 @click.option("--allow-unfinished", is_flag=True, help="Compare what unfinished runs have.")
 @click.option("--allow-other-machine", is_flag=True, help="Compare runs of two machines.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+@click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["terminal", *COMPARISON_FORMATS]),
+    default="terminal",
+    show_default=True,
+)
+@OUTPUT
 def compare_command(
     before: Path,
     after: Path,
@@ -407,6 +421,8 @@ def compare_command(
     allow_unfinished: bool,
     allow_other_machine: bool,
     as_json: bool,
+    form: Any,
+    output: Path | None,
 ) -> int:
     """Compare two runs.
 
@@ -414,16 +430,43 @@ def compare_command(
     two are not to be compared.
     """
     from lstmbench import api
-    from lstmbench.report import comparison, json, terminal
+    from lstmbench.report import comparison, formats, terminal
 
-    found = api.compare(before, after)
+    form = "json" if as_json else form
+    _check_output(form, output)
+    old, new = api.open_run(before), api.open_run(after)
+    found = api.compare(old, new)
     if refusal := found.refusal(allow_unfinished, allow_other_machine):
         raise UsageError(f"cannot compare {before} and {after}: {refusal}")
-    if as_json:
-        print(json.render(json.comparison(found, gate)))
+    if form == "terminal":
+        document = comparison.document(found, old, new, gate)
+        terminal.show_comparison(document, terminal.console())
     else:
-        comparison.show(found, gate, terminal.console())
+        _put(formats.render_comparison(found, old, new, gate, form), output)
     return _status(found.passed(gate))
+
+
+@commands.command("site")
+@click.argument(
+    "places", metavar="DIR...", nargs=-1, required=True, type=click.Path(path_type=Path)
+)
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    default=Path("site"),
+    show_default=True,
+    help="Folder to write; a site in it is brought up to date.",
+)
+def site_command(places: tuple[Path, ...], output: Path) -> int:
+    """Write a static site of many runs: the newest answers, their history, each run's report.
+
+    DIR is a run's folder, or a folder of such. The site needs no server: open index.html.
+    """
+    from lstmbench import api
+
+    count = api.site(places, output)
+    print(f"{count} runs written to {output}; open {output / 'index.html'}")
+    return 0
 
 
 @commands.group("plugin")

@@ -102,7 +102,9 @@ def compare(before: RunResult, after: RunResult) -> RunComparison:
     """
     _check_workloads(before, after)
     old, new = ({one.contender: one for one in run.contenders} for run in (before, after))
-    machines, versions = ([look(run) for run in (before, after)] for look in (_machine, _versions))
+    machines, versions = (
+        [look(run) for run in (before, after)] for look in (_machine, versions_of)
+    )
     shared = [contender for contender in new if contender in old]
     same_baseline = before.baseline is not None and before.baseline == after.baseline
     changes = [
@@ -114,11 +116,11 @@ def compare(before: RunResult, after: RunResult) -> RunComparison:
         changes=changes,
         no_longer_passed=[c for c in shared if old[c].verdict.passed and not new[c].verdict.passed],
         only_in_one=sorted(set(old) ^ set(new), key=lambda contender: contender.label),
-        settings_that_differ=_differing(
+        settings_that_differ=differing(
             *({name: getattr(run.settings, name) for name in SAME} for run in (before, after))
         ),
-        machine_that_differs=_differing(*machines),
-        versions_that_differ=_differing(*versions) | _variables(before, after),
+        machine_that_differs=differing(*machines),
+        versions_that_differ=differing(*versions) | variables_that_differ(before, after),
         unfinished=[
             which for which, run in (("first", before), ("second", after)) if not run.complete
         ],
@@ -131,21 +133,22 @@ def _machine(run: RunResult) -> dict[str, Any]:
     return {**run.environment.machine, "platform": run.environment.platform}
 
 
-def _versions(run: RunResult) -> dict[str, Any]:
+def versions_of(run: RunResult) -> dict[str, Any]:
+    """Return the versions of lstmbench, Python and the libraries."""
     told = {**run.environment.versions, "lstmbench": run.header.lstmbench}
     return {**told, "python": run.environment.python}
 
 
-def _variables(before: RunResult, after: RunResult) -> dict[str, tuple[Any, Any]]:
+def variables_that_differ(before: RunResult, after: RunResult) -> dict[str, tuple[Any, Any]]:
     """Return the environment variables that changed what libraries do in one of the runs."""
     old, new = (run.environment.variables for run in (before, after))
     if old is None or new is None:
         return {}
     names = sorted(old.keys() | new.keys())
-    return _differing(*({name: one.get(name) for name in names} for one in (old, new)))
+    return differing(*({name: one.get(name) for name in names} for one in (old, new)))
 
 
-def _differing(a: dict[str, Any], b: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
+def differing(a: dict[str, Any], b: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
     """Return what two mappings have in common and tell differently."""
     return {name: (a[name], b[name]) for name in a if name in b and a[name] != b[name]}
 

@@ -18,11 +18,11 @@ def render(run: RunResult) -> str:
     names = dict.fromkeys(name for one in rows for name in one)
     writer = csv.DictWriter(out, list(names), lineterminator="\n")
     writer.writeheader()
-    writer.writerows({name: _cell(value) for name, value in one.items()} for one in rows)
+    writer.writerows({name: cell(value) for name, value in one.items()} for one in rows)
     return out.getvalue()
 
 
-def _cell(value: Any) -> Any:
+def cell(value: Any) -> Any:
     """Return a cell; a text that a spreadsheet would take for a formula begins with a quote."""
     if isinstance(value, list):
         value = "; ".join(value)

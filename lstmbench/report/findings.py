@@ -10,12 +10,8 @@ from lstmbench.statistics import Estimate
 NAMED = 6
 """A sentence names no more contenders."""
 
-VERBS = {
-    "train": "trains",
-    "generate": "generates digits",
-    "forward": "computes the forward pass",
-}
-"""What a contender does in a workload that is an answer in itself."""
+ORDER = (MAIN, *(one for one in WORKLOADS.values() if one.headline and one is not MAIN))
+"""The workloads that are answers in themselves, the main one first."""
 
 
 def sentences(run: RunResult) -> list[str]:
@@ -28,11 +24,10 @@ def about(one: ContenderResult, run: RunResult) -> list[str]:
     """Return the verdict on one contender, in sentences with intervals."""
     parts = [_verdict(one)]
     if one.verdict.passed:
-        speeds = [_about_speed(one, run, WORKLOADS[name]) for name in VERBS]
-        parts += [part for part in speeds if part]
+        parts += [_speeds(one, run)]
         if "test_accuracy" in one.metrics:
             parts.append(f"Test accuracy: {TEST_ACCURACY.text(one, run)} %")
-    return [f"{part[0].upper()}{part[1:]}." for part in parts]
+    return [f"{part[0].upper()}{part[1:]}." for part in parts if part]
 
 
 def _verdict(one: ContenderResult) -> str:
@@ -44,21 +39,22 @@ def _verdict(one: ContenderResult) -> str:
     return f"{status}: {reasons[0]}" if reasons else status
 
 
-def _about_speed(one: ContenderResult, run: RunResult, workload: Workload) -> str:
-    verb = VERBS[workload.name]
-    if workload.name not in one.seconds:
-        return ""
-    time = interval(one.seconds[workload.name], workload.display_scale)
-    took = f"{time} {workload.display_unit} a {workload.title}"
-    if one.contender == run.baseline:
-        return f"{verb} at {took}: the baseline"
+def _speeds(one: ContenderResult, run: RunResult) -> str:
+    parts = [_ratio(one, run, workload) for workload in ORDER if workload.name in one.seconds]
+    if one.contender == run.baseline and parts:
+        return f"the baseline: {', '.join(parts)}"
+    return "; ".join(parts)
+
+
+def _ratio(one: ContenderResult, run: RunResult, workload: Workload) -> str:
     ratio = one.speed_ratio.get(workload.name)
     if ratio is None or run.baseline is None:
-        return f"{verb} at {took}"
+        time = interval(one.seconds[workload.name], workload.display_scale)
+        return f"{workload.title} {time} {workload.display_unit}"
     baseline = run.baseline.label
     if unclear(ratio):
-        return f"{verb} no differently from {baseline}, as far as can be seen: {interval(ratio)}"
-    return f"{verb} {interval(ratio)} times as fast as {baseline}"
+        return f"{workload.title}: no difference from {baseline} seen, {interval(ratio)}"
+    return f"{workload.title} {interval(ratio)} times as fast as {baseline}"
 
 
 def unclear(ratio: Estimate) -> bool:

@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING, Literal, get_args
 from lstmbench.report import extras
 
 if TYPE_CHECKING:
+    from lstmbench.analysis.comparison import RunComparison
     from lstmbench.analysis.results import RunResult
 
 Format = Literal["markdown", "csv", "json", "html", "bencher", "github-action-benchmark", "junit"]
+ComparisonFormat = Literal["markdown", "html", "json"]
+COMPARISON_FORMATS: tuple[ComparisonFormat, ...] = get_args(ComparisonFormat)
 FORMATS: tuple[Format, ...] = get_args(Format)
 
 
@@ -48,3 +51,30 @@ def render(run: RunResult, form: Format) -> str:
             from lstmbench.report.exports import junit
 
             return junit.render(run)
+
+
+def render_comparison(
+    found: RunComparison,
+    before: RunResult,
+    after: RunResult,
+    gate: float,
+    form: ComparisonFormat,
+) -> str:
+    """Return the comparison of two runs as text; `gate` is by how much one may be slower.
+
+    Raises UsageError if a library that the format needs is not installed.
+    """
+    match form:
+        case "markdown":
+            from lstmbench.report import comparison, markdown
+
+            return markdown.render_comparison(comparison.document(found, before, after, gate))
+        case "html":
+            extras.need("report", "format 'html'")
+            from lstmbench.report.html import of_comparison
+
+            return of_comparison.page(found, before, after, gate)
+        case "json":
+            from lstmbench.report import json
+
+            return json.render(json.comparison(found, gate)) + "\n"

@@ -1,5 +1,6 @@
 """The answer as report.md."""
 
+from lstmbench.report import comparison
 from lstmbench.report.document import Document, Table
 from lstmbench.report.text import clean
 
@@ -16,6 +17,16 @@ def render(document: Document) -> str:
         parts += [f"## {table.title}", _table(table)]
     facts = Table("", ["", ""], [list(fact) for fact in document.facts], [])
     parts += ["## What was run", _table(facts), "## What the numbers mean", _list(document.notes)]
+    return "\n\n".join(parts) + "\n"
+
+
+def render_comparison(document: comparison.Document) -> str:
+    """Return the comparison of two runs in Markdown."""
+    parts = [f"# {_safe(document.title)}", _safe(" ".join(document.findings))]
+    if document.warnings:
+        parts += ["## What to look out for", _list(document.warnings)]
+    table = document.table
+    parts += [f"## {table.title.capitalize()}", _table(table), *map(_safe, document.notes)]
     return "\n\n".join(parts) + "\n"
 
 

@@ -16,7 +16,7 @@ from lstmbench.report.text import clean
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from lstmbench.report import document
+    from lstmbench.report import comparison, document
     from lstmbench.report.summary import Summary
 
 PIPED_WIDTH = 200
@@ -105,12 +105,27 @@ def show(document: document.Document, out: Console) -> None:
         facts.add_row(shown(name, "dim"), shown(value))
     out.print(facts)
     for table in document.tables:
-        widths = _widths(table)
-        for number, places in enumerate(split(widths, out.width)):
-            title = table.title if number == 0 else f"{table.title} (continued)"
-            out.print(_grid(table, {place: widths[place] for place in places}, title))
+        _show_table(table, out)
     for note in document.notes:
         out.print(shown(note, "dim"))
+
+
+def show_comparison(found: comparison.Document, out: Console) -> None:
+    """Print the comparison of two runs."""
+    out.print(shown(" ".join(found.findings), "bold"))
+    for warning in found.warnings:
+        out.print(shown("! " + warning, "yellow"))
+    _show_table(found.table, out)
+    for note in found.notes:
+        out.print(shown(note, "dim"))
+
+
+def _show_table(table: document.Table, out: Console) -> None:
+    """Print a table, continued below where it is wider than the terminal."""
+    widths = _widths(table)
+    for number, places in enumerate(split(widths, out.width)):
+        title = table.title if number == 0 else f"{table.title} (continued)"
+        out.print(_grid(table, {place: widths[place] for place in places}, title))
 
 
 def split(widths: Sequence[int], width: int) -> list[list[int]]:

@@ -19,7 +19,11 @@ from lstmbench.report.charts.chart import (
     name_of,
     of,
 )
+from lstmbench.report.charts.ticks import log_ticks
 from lstmbench.report.columns import three_digits
+
+MARGIN = 1.15
+"""By which factor the axis goes beyond what is drawn."""
 
 Times = dict[tuple[int, int], float]
 """A block's time by launch and round, in the workload's unit."""
@@ -112,7 +116,14 @@ def _picture(
         scale=alt.Scale(nice=False, zero=False),
         axis=alt.Axis(labels=False, ticks=False, grid=False),
     )
-    y = alt.Y("value:Q", title=f"{unit}, log", scale=alt.Scale(type="log", nice=True))
+    low = min(one["low"] for one in values) / MARGIN
+    high = max(one["high"] for one in values) * MARGIN
+    y = alt.Y(
+        "value:Q",
+        title=f"{unit}, log",
+        scale=alt.Scale(type="log", domain=[low, high], nice=False),
+        axis=alt.Axis(format="~g", values=log_ticks(low, high)),
+    )
     begins = [{"turn": turn - 0.5, "text": str(launch)} for launch, turn in launches.items()]
     lines, chart = alt.Chart(data(begins)), alt.Chart(data(values))
     layers = [

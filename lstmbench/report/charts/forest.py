@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import altair as alt
 
 from lstmbench.analysis.results import ContenderResult, RunResult
-from lstmbench.interface.workloads import WORKLOADS, Workload
+from lstmbench.interface.workloads import MAIN, WORKLOADS, Workload
 from lstmbench.report.charts import theme
 from lstmbench.report.charts.chart import (
     MOST_MARKS,
@@ -19,6 +19,7 @@ from lstmbench.report.charts.chart import (
     name_of,
     of,
 )
+from lstmbench.report.charts.ticks import log_ticks
 from lstmbench.report.columns import interval, three_digits
 from lstmbench.statistics import Estimate
 
@@ -38,17 +39,25 @@ class Entry:
     note: str = ""
 
     @property
+    def number(self) -> str:
+        """The estimate with its interval; of what is 1 by definition, the 1."""
+        if self.estimate is None:
+            return ""
+        exact = self.estimate.low == self.estimate.high
+        return three_digits(self.estimate.value) if exact else interval(self.estimate)
+
+    @property
     def text(self) -> str:
         """The name and the number, or why there is none."""
-        parts = [self.name, interval(self.estimate) if self.estimate else "", self.note]
-        return "  ".join(part for part in parts if part)
+        return "  ".join(part for part in (self.name, self.number, self.note) if part)
 
 
 def speeds(run: RunResult, cast: Cast) -> list[Chart]:
     """Return a plot of speeds over the baseline's for each workload; of times without ratios."""
-    ratios = [_speed(run, workload, cast) for workload in WORKLOADS.values() if workload.verified]
+    order = [MAIN, *(one for one in WORKLOADS.values() if one is not MAIN and one.verified)]
+    ratios = [_speed(run, workload, cast) for workload in order]
     return [one for one in ratios if one] or [
-        one for workload in WORKLOADS.values() if (one := _time(run, workload, cast))
+        one for workload in order if (one := _time(run, workload, cast))
     ]
 
 
@@ -121,7 +130,13 @@ def forest(
     `reference` is where a line is drawn, as 1 of ratios; `launches` says what a small mark is.
     """
     crowded = sum(len(one.launches) for one in entries) > MOST_MARKS
-    x = alt.X("value:Q", title=axis, scale=_scale(entries, reference), axis=alt.Axis(format="~g"))
+    low, high = _domain(entries, reference)
+    x = alt.X(
+        "value:Q",
+        title=axis,
+        scale=alt.Scale(type="log", domain=[low, high], nice=False),
+        axis=alt.Axis(format="~g", values=log_ticks(low, high)),
+    )
     y = alt.Y("contender:N", sort=[one.name for one in entries], axis=None)
     known = [one for one in entries if one.estimate]
     values = [
@@ -174,14 +189,15 @@ def _drawable(estimate: Estimate) -> Estimate:
     return Estimate(*(estimate.value if v != v else v for v in estimate))
 
 
-def _scale(entries: Sequence[Entry], reference: float | None) -> alt.Scale:
+def _domain(entries: Sequence[Entry], reference: float | None) -> tuple[float, float]:
+    """Return the ends of the axis: a little beyond all that is drawn."""
     values = [v for one in entries for v in (*(one.estimate or ()), *one.launches) if v == v]
     values += [reference] if reference is not None else []
     if not values:
-        return alt.Scale(type="log", domain=[0.5, 2])
+        return 0.5, 2
     low, high = min(values), max(values)
     margin = max((high / low) ** 0.04, 1.02)
-    return alt.Scale(type="log", domain=[low / margin, high * margin], nice=False)
+    return low / margin, high * margin
 
 
 def _numbers(entries: Sequence[Entry], cast: Cast, launches: str) -> Numbers:
@@ -189,7 +205,7 @@ def _numbers(entries: Sequence[Entry], cast: Cast, launches: str) -> Numbers:
         Row(
             (
                 one.name,
-                interval(one.estimate) if one.estimate else one.note,
+                one.number or one.note,
                 ", ".join(three_digits(v) for v in one.launches),
             ),
             cast.tags.get(one.name, ""),

@@ -131,7 +131,7 @@ def _chart(
             if total > MOST_MARKS
             else "One point an epoch. "
         )
-        + "Lines on top of each other: they learn the same.",
+        + ("Lines on top of each other: they learn the same." if len(curves) > 1 else ""),
         alternative=f"{measure.title}, by {against}. "
         + "; ".join(
             f"{label}: from {three_digits(points[0][1])} to {three_digits(points[-1][1])} at "

@@ -8,8 +8,10 @@ from lstmbench.report.charts.chart import Cast, Section
 def sections(run: RunResult, cast: Cast) -> list[Section]:
     """Return the charts by section; sections without any are left out."""
     found = [
-        Section("How much faster", forest.speeds(run, cast)),
-        Section("Where the time goes", step.charts(run, cast)),
+        Section(
+            "How much faster, and where the time goes",
+            [*forest.speeds(run, cast), *step.charts(run, cast)],
+        ),
         Section("Latency and limits", [*latency.charts(run, cast), *roofline.charts(run, cast)]),
         Section(
             "Do they agree, do they learn", [*parity.charts(run, cast), *learning.charts(run, cast)]

@@ -1,5 +1,6 @@
 """From a template and its values to a page."""
 
+import re
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -12,6 +13,8 @@ from lstmbench.report.charts.chart import Cast, Chart
 from lstmbench.report.charts.drawing import inline
 from lstmbench.report.text import clean
 
+LONG_WORD = 12
+"""Characters of a word that are never broken."""
 SYMBOL = 14
 """Pixels of a contender's symbol beside its name."""
 
@@ -42,6 +45,7 @@ def _templates() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    result.filters["breakable"] = breakable
     folder = resources.files("lstmbench.report.html")
     style = (folder / "style.css").read_text(encoding="utf-8")
     result.globals.update(style=Markup(style + _dark_charts()), picture=_picture, symbol=_symbol)
@@ -50,6 +54,17 @@ def _templates() -> jinja2.Environment:
 
 def _finalize(value: Any) -> Any:
     return value if isinstance(value, Markup) or not isinstance(value, str) else clean(value)
+
+
+def breakable(text: str) -> Markup:
+    """Return a text whose long words may be broken anywhere, where styles are barred too."""
+    words = re.split(r"(\s)", clean(text))
+    return Markup("").join(
+        Markup("<wbr>").join(word[n : n + LONG_WORD] for n in range(0, len(word), LONG_WORD))
+        if len(word) > LONG_WORD
+        else word
+        for word in words
+    )
 
 
 def hiding(cast: Cast) -> Markup:
