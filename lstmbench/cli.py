@@ -439,7 +439,7 @@ def compare_command(
     if refusal := found.refusal(allow_unfinished, allow_other_machine):
         raise UsageError(f"cannot compare {before} and {after}: {refusal}")
     if form == "terminal":
-        document = comparison.document(found, old, new, gate)
+        document = comparison.document(found, gate)
         terminal.show_comparison(document, terminal.console())
     else:
         _put(formats.render_comparison(found, old, new, gate, form), output)

@@ -32,6 +32,7 @@ def test_a_run_returns_what_is_on_disk(result: RunResult) -> None:
     assert result.passed and result.complete and result.folder is not None
     assert sorted(path.name for path in result.folder.iterdir()) == [
         "records.jsonl",
+        "report.html",
         "report.md",
         "run.json",
         "summary.csv",
@@ -41,6 +42,7 @@ def test_a_run_returns_what_is_on_disk(result: RunResult) -> None:
     assert lstmbench.render(result, "csv") == (result.folder / "summary.csv").read_text()
     assert lstmbench.render(result) == (result.folder / "report.md").read_text()
     assert json.loads(lstmbench.render(result, "json"))["passed"]
+    assert lstmbench.render(result, "html") == (result.folder / "report.html").read_text()
 
 
 def test_a_result_has_settings_environment_estimates_and_verdicts(result: RunResult) -> None:

@@ -359,7 +359,7 @@ def test_a_reader_that_goes_away_is_no_error(folder: Path) -> None:
 def test_a_terminal_without_a_sign_gets_a_plainer_one(
     folder: Path, locale: dict[str, str], tmp_path: Path
 ) -> None:
-    command = [sys.executable, "-m", "lstmbench", "report", str(folder)]
+    command = [sys.executable, "-m", "lstmbench", "report", str(folder), "--details"]
     done = subprocess.run(command, capture_output=True, env={**os.environ, **locale})
     assert done.returncode == 0 and done.stderr == b""
     assert b"numpy" in done.stdout and b"rungs" in done.stdout

@@ -61,6 +61,8 @@ class RunComparison:
     """Of lstmbench, Python and libraries; and environment variables that change what those do."""
     unfinished: list[str]
     """Which of the runs are not finished: "first", "second"."""
+    names: tuple[str, str]
+    """Of the two runs: their folders, else when they were begun."""
     not_measured: list[str]
     """What the first run has measured and the second has not, or not in two launches; in words."""
 
@@ -124,8 +126,13 @@ def compare(before: RunResult, after: RunResult) -> RunComparison:
         unfinished=[
             which for which, run in (("first", before), ("second", after)) if not run.complete
         ],
+        names=(_name(before), _name(after)),
         not_measured=_not_measured(old, new, changes),
     )
+
+
+def _name(run: RunResult) -> str:
+    return str(run.folder) if run.folder else run.header.created
 
 
 def _machine(run: RunResult) -> dict[str, Any]:

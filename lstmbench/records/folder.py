@@ -55,7 +55,7 @@ class Run:
     records: list[Record]
     truncated: bool = False
     folder: Path | None = field(default=None, compare=False)
-    schema: int = SCHEMA
+    schema: int = field(default=SCHEMA, compare=False)
     """The version of what was read."""
 
 

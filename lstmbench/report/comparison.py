@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from lstmbench.analysis.comparison import Change, RunComparison
-from lstmbench.analysis.results import RunResult
 from lstmbench.interface.workloads import WORKLOADS
 from lstmbench.report.columns import NOTHING, interval
 from lstmbench.report.document import Table
@@ -26,11 +25,11 @@ class Document:
     notes: list[str]
 
 
-def document(found: RunComparison, before: RunResult, after: RunResult, gate: float) -> Document:
+def document(found: RunComparison, gate: float) -> Document:
     """Return a comparison in words; `gate` is the share by which a contender may be slower."""
     changes = ordered(found)
     return Document(
-        title=f"lstmbench: {_name(before)} (first) and {_name(after)} (second)",
+        title=f"lstmbench: {found.names[0]} (first) and {found.names[1]} (second)",
         findings=list(_findings(found, gate)),
         warnings=list(_warnings(found)),
         table=Table(
@@ -71,10 +70,6 @@ def conclusion(change: Change, gate: float) -> str:
     if change.slower(gate):
         return f"slower by more than {gate:.0%}"
     return "slower" if change.decisive.value < 1 else "faster"
-
-
-def _name(run: RunResult) -> str:
-    return str(run.folder) if run.folder else run.header.created
 
 
 def _row(change: Change, gate: float) -> list[str]:

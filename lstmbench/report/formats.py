@@ -68,7 +68,7 @@ def render_comparison(
         case "markdown":
             from lstmbench.report import comparison, markdown
 
-            return markdown.render_comparison(comparison.document(found, before, after, gate))
+            return markdown.render_comparison(comparison.document(found, gate))
         case "html":
             extras.need("report", "format 'html'")
             from lstmbench.report.html import of_comparison

@@ -1,10 +1,12 @@
 """Training as TensorBoard shows it: a folder for each contender, with scalars and hparams."""
 
+import time
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 
-from tensorboardX import SummaryWriter
+from tensorboardX.event_file_writer import EventsWriter
+from tensorboardX.proto.event_pb2 import Event, SessionLog
 from tensorboardX.proto.summary_pb2 import Summary
 from tensorboardX.summary import hparams
 
@@ -44,7 +46,7 @@ class TensorBoard:
         """Make the folder; raises UsageError if it cannot be written."""
         self._folder, self._settings = folder, header.settings
         self._start = datetime.fromisoformat(header.created).timestamp()
-        self._writers: dict[Contender, SummaryWriter] = {}
+        self._writers: dict[Contender, EventsWriter] = {}
         self._seconds: dict[Contender, float] = {}
         folders.make(folder)
 
@@ -84,18 +86,24 @@ class TensorBoard:
         }
         metrics["final/training_seconds"] = self._seconds[contender]
         for summary in hparams(_told(contender, self._settings), metrics):
-            self._add(contender, summary, None)
+            self._add(contender, summary, 0)
         self._write(contender, self._settings.epochs, metrics)
 
     def _open(self, contender: Contender, step: int) -> None:
+        """Begin a file; what was written from this step on, by another, is not shown any more."""
         if contender in self._writers:
             self._writers[contender].close()
         path = self._folder / contender.file_name
-        self._writers[contender] = SummaryWriter(str(path), purge_step=step)
+        folders.make(path)
+        # The library's own SummaryWriter writes some time after it is told to, and renames tags.
+        writer = EventsWriter(str(path / "events"), filename_suffix=f".{time.time_ns()}")
+        start = SessionLog(status=SessionLog.START)
+        writer.write_event(Event(wall_time=self._start, step=step, session_log=start))
+        self._writers[contender] = writer
         self._seconds[contender] = 0.0
 
     def _write(self, contender: Contender, step: int, values: Mapping[str, float | None]) -> None:
-        """Write scalars; `add_scalar` would change the tag "Train Loss"."""
+        """Write scalars, so that they can be read at once."""
         told = [
             Summary.Value(tag=tag, simple_value=value)
             for tag, value in values.items()
@@ -104,9 +112,9 @@ class TensorBoard:
         self._add(contender, Summary(value=told), step)
         self._writers[contender].flush()
 
-    def _add(self, contender: Contender, summary: Summary, step: int | None) -> None:
+    def _add(self, contender: Contender, summary: Summary, step: int) -> None:
         when = self._start + self._seconds[contender]
-        self._writers[contender].file_writer.add_summary(summary, step, when)
+        self._writers[contender].write_event(Event(wall_time=when, step=step, summary=summary))
 
 
 def write(records: Iterable[Record], folder: Path, header: Header) -> None:

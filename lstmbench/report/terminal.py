@@ -29,7 +29,8 @@ LEAST_NAME = 12
 FRAME = 3
 """What a column's lines and margins take in the detailed tables."""
 LONGEST_CELL = 28
-"""A cell of words, not of numbers, is wrapped where it is longer."""
+"""A cell of words, not of numbers, is wrapped where it is longer than this, and than a quarter of
+the terminal."""
 
 
 def console(stderr: bool = False, width: int = PIPED_WIDTH) -> Console:
@@ -122,7 +123,7 @@ def show_comparison(found: comparison.Document, out: Console) -> None:
 
 def _show_table(table: document.Table, out: Console) -> None:
     """Print a table, continued below where it is wider than the terminal."""
-    widths = _widths(table)
+    widths = _widths(table, max(LONGEST_CELL, out.width // 4))
     for number, places in enumerate(split(widths, out.width)):
         title = table.title if number == 0 else f"{table.title} (continued)"
         out.print(_grid(table, {place: widths[place] for place in places}, title))
@@ -143,17 +144,17 @@ def split(widths: Sequence[int], width: int) -> list[list[int]]:
     return parts
 
 
-def _widths(table: document.Table) -> list[int]:
+def _widths(table: document.Table, longest: int) -> list[int]:
     """Return the width of each column: no number is broken, and words only at spaces."""
     columns = zip(table.columns, *table.rows, strict=True)
-    return [_cell_width(heading, cells) for heading, *cells in columns]
+    return [_cell_width(heading, cells, longest) for heading, *cells in columns]
 
 
-def _cell_width(heading: str, cells: Sequence[str]) -> int:
+def _cell_width(heading: str, cells: Sequence[str], most: int) -> int:
     texts = [clean(cell) for cell in cells]
     words = [word for text in (clean(heading), *texts) for word in text.split()]
     longest = max(map(cell_len, texts), default=0)
-    return max(min(longest, LONGEST_CELL), max(map(cell_len, words)))
+    return max(min(longest, most), max(map(cell_len, words)))
 
 
 def _grid(table: document.Table, widths: Mapping[int, int], title: str) -> Table:

@@ -29,7 +29,7 @@ from lstmbench.host.gpu import Gpu
 from lstmbench.protocol.contender import Contender
 from lstmbench.protocol.observations import Block, Failure, Stopped
 from lstmbench.records.folder import Run
-from lstmbench.report import comparison
+from lstmbench.report import comparison, terminal
 from lstmbench.report import json as report_json
 
 
@@ -39,7 +39,7 @@ def change(found: RunComparison, contender: Contender) -> Change:
 
 def shown(found: RunComparison, gate: float = 0.05) -> str:
     out = Console(width=300, record=True, file=io.StringIO())
-    comparison.show(found, gate, out)
+    terminal.show_comparison(comparison.document(found, gate), out)
     return out.export_text()
 
 

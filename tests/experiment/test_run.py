@@ -116,7 +116,7 @@ def test_approximate_activations_are_timed_and_marked(
     assert {"plain", "accurate", "approximate"} < {r.variant for r in of(run, OracleTrained)}
     told = document(found)
     assert any("≈" in cell and "as approximate" in cell for cell in told.tables[0].rows[-1])
-    assert any(p.startswith("approximate: its activations are approx") for p in told.problems)
+    assert any(p.startswith("approximate: its activations are approx") for p in told.warnings)
     assert found["numpy"].verdict.status == "passed"
 
 
@@ -177,7 +177,7 @@ def test_a_task_that_fails_leaves_parity_and_timing(
     assert of(run, RungResult) and of(run, Stopped) and len(of(run, Block)) == 2 * 2 * 5
     found = analyse(run)
     assert found["numpy"].seconds and not found.complete
-    told = document(found).problems
+    told = document(found).warnings
     assert any("task 'raisesinsequences': the oracle failed" in problem for problem in told)
 
 

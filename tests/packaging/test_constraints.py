@@ -12,7 +12,7 @@ from packaging.version import Version
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
-TESTED = ("numba", "torch", "jax", "test")
+TESTED = ("numba", "torch", "jax", "report", "tensorboard", "test")
 """The extras that the tests at the lowest versions install; the others are for benchmarks."""
 
 

@@ -122,7 +122,7 @@ def everything(folder: Path) -> bool:
     with (folder / "printed").open("w") as file:
         terminal.show(document.document(result), Console(file=file, width=200))
         found = compare(result, result)
-        comparison.show(found, 0.05, Console(file=file, width=200))
+        terminal.show_comparison(comparison.document(found, 0.05), Console(file=file, width=200))
     printed = (folder / "printed").read_text()
     told = [api.render(result, form) for form in ("markdown", "csv", "json")]
     assert "\x1b]" not in "".join([printed, *told]) and "<b>" not in told[0]

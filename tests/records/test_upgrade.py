@@ -13,7 +13,7 @@ from lstmbench.protocol.contender import Contender
 from lstmbench.protocol.observations import Block, BlockCheck, Failure, MachinePeaks, RungResult
 from lstmbench.records import folder as folders
 
-REFERENCE = Path(__file__).parents[2] / "results" / "reference" / "cpu-2-cores"
+REFERENCE = Path(__file__).parent / "schema-1"
 OLD_ROW = {"backend": "torch", "device": "cuda", "copy": 2, "slowed": True}
 NEW_CONTENDER = Contender(backend="torch", device="cuda", replica=2, injected_slowdown=True)
 

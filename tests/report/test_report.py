@@ -171,10 +171,10 @@ def test_staging_stands_beside_the_step_and_is_doubted_where_it_takes_longer() -
     assert of(quick, FAST).staging_seconds["train"].value == pytest.approx(1e-4)
     assert of(quick, BASE).staging_seconds == {}
     assert "staging its inputs, ms" in document.document(quick).tables[0].columns
-    assert "staging the inputs" not in " ".join(document.document(quick).problems)
+    assert "staging the inputs" not in " ".join(document.document(quick).warnings)
     slow = with_staging(stage=1.0, rest=0.0, copy=0.0)
     assert slow.passed, "it is a warning"
-    told = " ".join(document.document(slow).problems)
+    told = " ".join(document.document(slow).warnings)
     assert "fast: staging the inputs of one call of train takes longer than the call" in told
 
 

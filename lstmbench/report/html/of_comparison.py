@@ -19,7 +19,7 @@ def page(found: RunComparison, before: RunResult, after: RunResult, gate: float)
     charts = [_chart(name, found, cast) for name in _workloads(found)]
     return render(
         "comparison.html",
-        document=comparison.document(found, before, after, gate),
+        document=comparison.document(found, gate),
         changes=[cast.tags[name_of(one.contender)] for one in comparison.ordered(found)],
         people=people(after, cast)
         + [
