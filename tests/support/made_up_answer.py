@@ -32,6 +32,8 @@ from lstmbench.records.folder import Header, Run
 
 HOSTILE = "</script><b onload=alert(1)>\x1b[31m & \u202e"
 """What a plugin may write where its messages are shown."""
+LONG = "a_name_that_is_long_" * 4
+"""A name that plugins may have."""
 SECONDS = {"stage": 1e-5, "forward": 2e-3, "gradients": 6e-3, "train": 7e-3, "generate": 1e-4}
 
 
@@ -71,8 +73,11 @@ def answer(
 
 
 def with_a_failure(count: int = 3, launches: int = 2) -> RunResult:
-    """The result of a run in which the first contender crashed, and wrote what is hostile."""
-    found = contenders(count)
+    """The result of a run in which the first contender crashed, and wrote what is hostile.
+
+    The last one has a long name.
+    """
+    found = [*contenders(count)[:-1], Contender(backend=LONG)]
     bad = found[0]
     kept = [
         record
