@@ -4,7 +4,8 @@ import sys
 
 import pytest
 
-HEAVY = ["torch", "jax", "jaxlib", "numba", "llvmlite", "pandas", "matplotlib", "scipy", "numpy"]
+HEAVY = ["torch", "jax", "jaxlib", "numba", "llvmlite", "pandas", "scipy", "numpy"]
+HEAVY += ["altair", "vl_convert", "jinja2", "tensorboardX", "matplotlib"]
 LIST = """
 import sys
 from lstmbench.cli import main

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from lstmbench.analysis.verdict import (
@@ -18,7 +17,7 @@ from lstmbench.protocol.contender import Contender
 from lstmbench.protocol.observations import Failure, RungResult
 from lstmbench.protocol.settings import Settings
 from lstmbench.report.signs import SIGNS
-from lstmbench.report.terminal import shown, shown_lines
+from lstmbench.report.terminal import show_grid, shown, shown_lines
 
 STYLES = {
     "passed": "green",
@@ -41,15 +40,13 @@ def show(
     """Print a line for each rung with its result at every case, and what they come to."""
     by_place = {(one.rung, one.case): one for one in rungs}
     cases = list(dict.fromkeys(one.case for one in rungs))
-    table = Table(title=shown(contender.label), title_justify="left", title_style="bold")
-    for column in ("rung", *cases):
-        table.add_column(column)
+    rows = []
     for name in ORDER:
         cells = [_cell(by_place.get((name, case))) for case in cases]
         if any(cells):
-            table.add_row(name, *cells)
+            rows.append([shown(name), *cells])
     if rungs:
-        out.print(table)
+        show_grid(contender.label, ["rung", *cases], rows, out)
     held = f"{settings.dtype}, {contender.device}, {settings.threads} threads"
     lines = [*_differences(contender, rungs), *_conclusion(contender, verdict, rungs, failure)]
     out.print(*lines, shown(f"  held for: {held}"), sep="\n")

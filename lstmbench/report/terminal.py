@@ -14,7 +14,7 @@ from rich.text import Text
 from lstmbench.report.text import clean
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from lstmbench.report import comparison, document
     from lstmbench.report.summary import Summary
@@ -122,11 +122,36 @@ def show_comparison(found: comparison.Document, out: Console) -> None:
 
 
 def _show_table(table: document.Table, out: Console) -> None:
+    rows = [
+        [shown(cell, "dim" if marked else "") for cell in cells]
+        for cells, marked in zip(table.rows, table.marked, strict=True)
+    ]
+    show_grid(table.title, table.columns, rows, out)
+
+
+def show_grid(
+    title: str, columns: Sequence[str], rows: Sequence[Sequence[Text]], out: Console
+) -> None:
     """Print a table, continued below where it is wider than the terminal."""
-    widths = _widths(table, max(LONGEST_CELL, out.width // 4))
+    longest = max(LONGEST_CELL, out.width // 4)
+    texts = [list(map(clean, columns)), *([cell.plain for cell in row] for row in rows)]
+    widths = [_cell_width(cells, longest) for cells in zip(*texts, strict=True)]
     for number, places in enumerate(split(widths, out.width)):
-        title = table.title if number == 0 else f"{table.title} (continued)"
-        out.print(_grid(table, {place: widths[place] for place in places}, title))
+        grid = Table(
+            title=shown(f"{title} (continued)" if number else title),
+            title_justify="left",
+            title_style="bold",
+        )
+        for place in places:
+            grid.add_column(
+                shown(columns[place]),
+                justify="right" if place else "left",
+                overflow="fold",
+                width=widths[place],
+            )
+        for cells in rows:
+            grid.add_row(*(cells[place] for place in places))
+        out.print(grid)
 
 
 def split(widths: Sequence[int], width: int) -> list[list[int]]:
@@ -144,29 +169,11 @@ def split(widths: Sequence[int], width: int) -> list[list[int]]:
     return parts
 
 
-def _widths(table: document.Table, longest: int) -> list[int]:
-    """Return the width of each column: no number is broken, and words only at spaces."""
-    columns = zip(table.columns, *table.rows, strict=True)
-    return [_cell_width(heading, cells, longest) for heading, *cells in columns]
+def _cell_width(texts: Sequence[str], most: int) -> int:
+    """Return the width of a column, its heading first: words are broken only at spaces.
 
-
-def _cell_width(heading: str, cells: Sequence[str], most: int) -> int:
-    texts = [clean(cell) for cell in cells]
-    words = [word for text in (clean(heading), *texts) for word in text.split()]
-    longest = max(map(cell_len, texts), default=0)
-    return max(min(longest, most), max(map(cell_len, words)))
-
-
-def _grid(table: document.Table, widths: Mapping[int, int], title: str) -> Table:
-    grid = Table(title=title, title_justify="left", title_style="bold")
-    for place, width in widths.items():
-        grid.add_column(
-            shown(table.columns[place]),
-            justify="right" if place else "left",
-            overflow="fold",
-            width=width,
-        )
-    for cells, marked in zip(table.rows, table.marked, strict=True):
-        row = [shown(cells[place]) for place in widths]
-        grid.add_row(*row, style="dim" if marked else None)
-    return grid
+    Cells take one line, unless they are longer than `most`.
+    """
+    words = [word for text in texts for word in text.split()]
+    longest = max(map(cell_len, texts[1:]), default=0)
+    return max(min(longest, most), max(map(cell_len, words), default=0))

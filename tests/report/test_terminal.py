@@ -10,7 +10,8 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from lstmbench.analysis.results import RunResult
-from lstmbench.report import document, summary, terminal
+from lstmbench.parity.rungs import ORDER
+from lstmbench.report import document, parity, summary, terminal
 from lstmbench.report.columns import interval
 
 WIDTHS = (30, 40, 60, 80, 100, 120, 200)
@@ -78,16 +79,29 @@ def test_narrower_terminals_drop_columns_in_the_order_of_rank() -> None:
     assert "tokens/s" not in columns(run, 80) and "tokens/s" in columns(run, 125)
 
 
-def test_details_repeat_the_name_where_a_table_goes_on_below_and_leave_nothing_out() -> None:
-    run = answer(4)
-    told = document.document(run)
-    for table in told.tables:
-        widths = terminal._widths(table, terminal.LONGEST_CELL)
-        for width in WIDTHS:
-            parts = terminal.split(widths, width)
-            assert all(part[0] == 0 for part in parts)
-            shown = [place for part in parts for place in part[1:]]
-            assert shown == list(range(1, len(table.columns)))
+@pytest.mark.parametrize("width", WIDTHS)
+def test_the_name_is_repeated_where_a_table_goes_on_below_and_nothing_is_left_out(
+    width: int,
+) -> None:
+    widths = [12, 5, 30, 8, 17, 17, 60, 3]
+    parts = terminal.split(widths, width)
+    assert all(part[0] == 0 for part in parts)
+    assert [place for part in parts for place in part[1:]] == list(range(1, len(widths)))
+    for part in parts:
+        taken = 1 + sum(terminal.FRAME + widths[place] for place in part)
+        assert taken <= width or len(part) == 2, "what is too wide stands alone"
+
+
+@pytest.mark.parametrize("width", [60, 80, 200])
+def test_the_ladder_in_a_terminal_breaks_no_number(width: int) -> None:
+    run = answer(1)
+    one = run["backend00"]
+    out = Console(width=width, file=io.StringIO(), record=True, color_system=None)
+    parity.show(one.contender, run.settings, one.verdict, one.rungs, None, out)
+    text = out.export_text()
+    assert max(cell_len(line) for line in text.splitlines()) <= width
+    assert "free-running-after-training" in text and "…" not in text
+    assert text.count("✓ 0.001") == 2 * (len(ORDER) - 1)
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])
