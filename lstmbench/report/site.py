@@ -13,7 +13,7 @@ import msgspec
 
 from lstmbench.analysis.history import NamedRun, histories, shape
 from lstmbench.analysis.results import RunResult
-from lstmbench.host import files
+from lstmbench.host import environment, files
 from lstmbench.interface.errors import UsageError
 from lstmbench.records import folder as folders
 from lstmbench.report.columns import row
@@ -124,7 +124,8 @@ def _fingerprint(run: RunResult) -> str:
     told = hashlib.sha256(msgspec.json.encode(run.header))
     for record in run.run.records:
         told.update(msgspec.json.encode(record))
-    return f"{of_run.VERSION} {told.hexdigest()}"
+    version = environment.versions(["lstmbench"]).get("lstmbench", "unknown")
+    return f"{version}/{of_run.LAYOUT} {told.hexdigest()}"
 
 
 def _table(named: Sequence[NamedRun]) -> str:
