@@ -3,7 +3,7 @@
 All raise UsageError, with a message of one line, for what cannot be done as asked.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -12,25 +12,37 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from lstmbench.analysis import comparison
+from lstmbench.analysis import recommend as recommending
+from lstmbench.analysis import sweep as sweep_analysis
 from lstmbench.analysis.analyse import analyse
 from lstmbench.analysis.comparison import RunComparison
 from lstmbench.analysis.noise import SelfTestResult
+from lstmbench.analysis.recommend import Recommendation
 from lstmbench.analysis.results import RunResult
+from lstmbench.analysis.sweep import SweepResult
 from lstmbench.conformance import ladder_tests
 from lstmbench.experiment import planning
 from lstmbench.experiment import run as runs
 from lstmbench.experiment import selftest as selftests
+from lstmbench.experiment import sweep as sweeping
 from lstmbench.experiment.check import CheckResult, check
+from lstmbench.experiment.sweep import CellDone, CellFailed
+from lstmbench.host import environment
 from lstmbench.host.signals import Interrupted
 from lstmbench.interface.errors import OracleFailed, UsageError
+from lstmbench.interface.workloads import MAIN
 from lstmbench.plugins import registry as plugins
 from lstmbench.protocol.observations import Record
 from lstmbench.protocol.progress import Listener, Report, deaf, silent
 from lstmbench.protocol.settings import QUICK, from_mapping, read_config
+from lstmbench.protocol.sweep import Cell, Design, Plan, SweepConfig, sweep_config
+from lstmbench.protocol.sweep import plan as make_plan
 from lstmbench.records import folder as folders
+from lstmbench.records import sweeps
 from lstmbench.records.frame import frame
 from lstmbench.records.settled import settled
-from lstmbench.report import extras, formats
+from lstmbench.report import extras, formats, markdown
+from lstmbench.report import sweep as sweep_report
 from lstmbench.report.formats import ComparisonFormat, Format
 
 if TYPE_CHECKING:
@@ -38,21 +50,30 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CheckResult",
+    "Recommendation",
     "RunComparison",
     "RunResult",
     "SelfTestResult",
+    "SweepResult",
+    "begin_sweep",
     "check",
+    "collect",
     "compare",
     "figures",
     "ladder_tests",
     "load",
     "open_run",
+    "open_sweep",
+    "plan_sweep",
+    "recommend",
     "render",
     "render_comparison",
     "resume",
     "run",
     "selftest",
     "site",
+    "sweep",
+    "sweep_cell",
     "write_tensorboard",
 ]
 
@@ -155,7 +176,7 @@ def _finish(
     try:
         runs.resume(folder, registry, progress, retry_failed=retry_failed, listener=listener)
     except Interrupted as error:
-        error.folder = folder
+        error.go_on = f"lstmbench run --resume {folder}"
         raise
     except OracleFailed:
         _write_reports(folder)
@@ -163,11 +184,11 @@ def _finish(
     return _write_reports(folder)
 
 
-def _write_reports(folder: Path) -> RunResult:
+def _write_reports(folder: Path, page: bool = True) -> RunResult:
     result = open_run(folder)
     folders.write(folder / "summary.csv", render(result, "csv"))
     folders.write(folder / "report.md", render(result, "markdown"))
-    if not extras.missing("report"):
+    if page and not extras.missing("report"):
         folders.write(folder / "report.html", render(result, "html"))
     return result
 
@@ -262,6 +283,125 @@ def site(
     runs = [open_run(folder) for folder in site.find([Path(place) for place in places])]
     site.write(runs, Path(output), report)
     return len(runs)
+
+
+def plan_sweep(
+    axes: Mapping[str, Any] | None = None,
+    *,
+    design: Design | None = None,
+    config: str | Path | None = None,
+    **settings: Any,
+) -> Plan:
+    """Return the cells of a sweep over settings.
+
+    Parameters
+    ----------
+    axes
+        By setting, its values: a list, or a text such as "1,8,64" or "32:1024:x2".
+    design
+        "one-at-a-time", which is the default, or "grid".
+    config
+        A TOML file of settings and of `[sweep]`; what is given as arguments wins over it.
+    settings
+        What all cells share, as of `run`.
+
+    Raises UsageError for what is no setting, or out of bounds in a cell.
+    """
+    base, told = sweep_config(Path(config)) if config else ({}, SweepConfig())
+    return make_plan(
+        {**base, **settings},
+        {**told.axes, **(axes or {})},
+        design or told.design,
+        told.also,
+        told.skip,
+    )
+
+
+def sweep(
+    plan: Plan,
+    folder: str | Path,
+    *,
+    progress: Report = silent,
+    listener: Listener = deaf,
+    done: CellDone = lambda cell, path: None,
+    failed: CellFailed = lambda cell, reason: None,
+) -> SweepResult:
+    """Run all cells of a sweep that have not been run, and return what they come to.
+
+    The folder gets sweep.json, a run's folder for each cell in `cells/`, sweep.csv, report.md and,
+    if the extra "report" is installed, report.html. `done` and `failed` hear of each cell.
+    """
+    path, registry = begin_sweep(plan, folder), plugins.discover()
+    sweeping.check_threads(plan)
+
+    def finish(cell: Cell, place: Path) -> None:
+        _write_reports(place, page=False)
+        done(cell, place)
+
+    try:
+        sweeping.run(path, plan, registry, finish, failed, progress, listener)
+    except Interrupted as error:
+        error.go_on = f"lstmbench sweep {folder}"
+        raise
+    return collect(path)
+
+
+def begin_sweep(plan: Plan, folder: str | Path) -> Path:
+    """Make a sweep's folder, unless there is one of the same plan, and return it."""
+    version = environment.versions(["lstmbench"]).get("lstmbench", "unknown")
+    sweeps.create(Path(folder), plan, version)
+    return Path(folder)
+
+
+def sweep_cell(
+    folder: str | Path, key: str, *, progress: Report = silent, listener: Listener = deaf
+) -> RunResult:
+    """Run one cell of a sweep's folder, or what is missing of it, and return its result.
+
+    `key` is the cell's number, from 1, or its name. Raises UsageError if it cannot be run here.
+    """
+    path, plan = Path(folder), sweeps.read(Path(folder)).plan
+    cell, registry = plan.cell(key), plugins.discover()
+    try:
+        place = sweeping.run_cell(path, plan, cell, registry, None, progress, listener)
+    except Interrupted as error:
+        error.go_on = f"lstmbench sweep {folder} --cell {key}"
+        raise
+    return _write_reports(place, page=False)
+
+
+def open_sweep(folder: str | Path) -> SweepResult:
+    """Return what the cells of a sweep come to, as far as they have been run."""
+    path = Path(folder)
+    plan = sweeps.read(path).plan
+    begun = sweeps.begun(path, plan)
+    runs = [(c, open_run(sweeps.place(path, c))) for c in plan.cells if c.name in begun]
+    missing = [cell for cell in plan.cells if cell.name not in begun]
+    return sweep_analysis.analyse(plan, runs, missing)
+
+
+def collect(folder: str | Path) -> SweepResult:
+    """Write sweep.csv and the report of a sweep as far as it has been run; return its result."""
+    result, path = open_sweep(folder), Path(folder)
+    folders.write(path / sweeps.TABLE, sweep_report.table(result))
+    folders.write(path / "report.md", markdown.render_sweep(sweep_report.document(result)))
+    if not extras.missing("report"):
+        from lstmbench.report.html import of_sweep
+
+        folders.write(path / sweeps.PAGE, of_sweep.page(result))
+    return result
+
+
+def recommend(
+    sweep: SweepResult | str | Path, workload: str = MAIN.name, **shape: Any
+) -> Recommendation:
+    """Return which contender is fastest at the measured cells nearest to a shape.
+
+    `shape` are settings such as `batch=20, hidden=192`; those that are not given are the sweep's
+    own. Raises UsageError for what is no such setting.
+    """
+    found = sweep if isinstance(sweep, SweepResult) else open_sweep(sweep)
+    return recommending.recommend(found, recommending.wanted(found.plan, shape), workload)
 
 
 def selftest(*, experiments: int = 4, progress: Report = silent, **settings: Any) -> SelfTestResult:

@@ -20,7 +20,9 @@ from lstmbench.report.text import clean
 
 if TYPE_CHECKING:
     from lstmbench.analysis.results import RunResult
+    from lstmbench.analysis.sweep import SweepResult
     from lstmbench.protocol.progress import Report
+    from lstmbench.protocol.sweep import Cell, Plan
     from lstmbench.report.progress import Say
 
 EXIT_FAILED, EXIT_USAGE, EXIT_SIGNAL = 1, 2, 128
@@ -56,8 +58,8 @@ def main() -> None:
     except streams.ReaderGone:
         sys.exit(EXIT_SIGNAL + SIGPIPE)
     except signals.Interrupted as error:
-        kept = f"what was measured is kept: lstmbench run --resume {error.folder}"
-        _say(f"interrupted; {kept if error.folder else 'nothing was measured'}")
+        kept = f"what was measured is kept: {error.go_on}"
+        _say(f"interrupted; {kept if error.go_on else 'nothing was measured'}")
         sys.exit(EXIT_SIGNAL + error.number)
 
 
@@ -467,6 +469,179 @@ def site_command(places: tuple[Path, ...], output: Path) -> int:
     count = api.site(places, output)
     print(f"{count} runs written to {output}; open {output / 'index.html'}")
     return 0
+
+
+@commands.command("sweep")
+@click.argument("folder", metavar="[DIR]", required=False, type=click.Path(path_type=Path))
+@click.option(
+    "--axis",
+    "axes",
+    multiple=True,
+    metavar="NAME=VALUES",
+    help="A setting and its values: batch=1,8,64, hidden=32:1024:x2, batch=8:64:+8.",
+)
+@click.option("--grid", is_flag=True, help="All combinations, not one axis at a time.")
+@_settings_options
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    help="TOML file of settings and of [sweep]; options win over it.",
+)
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    help="Folder of a new sweep.  [default: results/…]",
+)
+@click.option("--list", "listing", is_flag=True, help="Show the cells, and run nothing.")
+@click.option("--cell", help="Run one cell: its number, as --list shows it, or its name.")
+@click.option("--collect", is_flag=True, help="Write sweep.csv and the report; run nothing.")
+def sweep_command(
+    folder: Path | None,
+    axes: tuple[str, ...],
+    grid: bool,
+    config: Path | None,
+    output: Path | None,
+    listing: bool,
+    cell: str | None,
+    collect: bool,
+    **given: Any,
+) -> int:
+    """Time every backend at many shapes, and report who is fastest where.
+
+    With DIR, go on with a sweep that was begun there. Each cell is a run's folder in DIR/cells.
+    """
+    from lstmbench import api
+    from lstmbench.records import sweeps
+
+    settings = _given(given)
+    if sum((listing, collect, cell is not None)) > 1:
+        raise UsageError("--list, --cell and --collect exclude each other")
+    if folder:
+        if axes or grid or config or output or settings:
+            raise UsageError("sweep DIR takes all settings from the folder; give no others with it")
+        plan = sweeps.read(folder).plan
+    else:
+        design: Any = "grid" if grid else None
+        plan = api.plan_sweep(_axes(axes), design=design, config=config, **settings)
+    if listing:
+        return _list_cells(plan, folder or output)
+    if collect and not folder:
+        raise UsageError("--collect goes with sweep DIR")
+    if collect and folder:
+        return _show_sweep(api.collect(folder), folder)
+    place = api.begin_sweep(plan, folder or output or _new_folder("sweep"))
+    with _progress() as (progress, say):
+        if cell:
+            found = api.sweep_cell(place, cell, progress=progress)
+            failed = 0 if found.succeeded else 1
+        else:
+            result, failed = _run_cells(plan, place, progress, say)
+    if cell:
+        _show_run(found, details=False)
+        print(f"written to {found.folder}")
+        return _status(not failed)
+    return max(_show_sweep(result, place), _status(not failed))
+
+
+def _axes(given: tuple[str, ...]) -> dict[str, str]:
+    """Return the axes by name; UsageError for one without values, or given twice."""
+    found: dict[str, str] = {}
+    for text in given:
+        name, equals, values = text.partition("=")
+        if not equals or not name:
+            raise UsageError(f"--axis {text!r}: write NAME=VALUES, such as batch=1,8,64")
+        if name in found:
+            raise UsageError(f"--axis {name} is given twice; write all values in one")
+        found[name] = values
+    return found
+
+
+def _new_folder(what: str) -> Path:
+    from datetime import datetime
+
+    return Path("results") / f"{datetime.now():%Y-%m-%dT%H-%M-%S}-{what}"
+
+
+def _list_cells(plan: "Plan", folder: Path | None) -> int:
+    """Print the cells: number, name, how far each has come, and about how long it takes."""
+    from lstmbench.experiment import sweep
+    from lstmbench.plugins import registry as plugins
+    from lstmbench.protocol.sweep import Cell
+    from lstmbench.records import sweeps
+
+    known = folder if folder and (folder / sweeps.SWEEP).is_file() else None
+    count = len(list(plugins.discover().backends)) if "all" in plan.settings(plan.cells[0]).backend else 0
+
+    def told(cell: Cell) -> tuple[str, float]:
+        contenders = count or len(plan.settings(cell).backend)
+        state = sweeps.state(known, cell) if known else "missing"
+        return state, sweep.seconds(plan, cell, contenders)
+
+    left = 0.0
+    for number, cell in enumerate(plan.cells, start=1):
+        state, seconds = told(cell)
+        left += seconds if state != "done" else 0.0
+        print(f"{number:>4}  {state:<8} about {seconds:>4.0f} s  {cell.name}")
+    print(f"{len(plan.cells)} cells, about {left / 60:.0f} min left, one after the other")
+    return 0
+
+
+def _run_cells(
+    plan: "Plan", folder: Path, progress: "Report", say: "Say"
+) -> "tuple[SweepResult, int]":
+    """Run the cells that are missing, and return the result and how many could not be run."""
+    from lstmbench import api
+
+    refused = []
+
+    def failed(cell: "Cell", reason: str) -> None:
+        refused.append(cell)
+        say(f"cell {cell.name} cannot be run: {reason}")
+
+    def done(cell: "Cell", place: Path) -> None:
+        say(f"cell {cell.name} is done")
+
+    result = api.sweep(plan, folder, progress=progress, done=done, failed=failed)
+    return result, len(refused)
+
+
+def _show_sweep(result: "SweepResult", folder: Path) -> int:
+    from lstmbench.report import sweep, terminal
+
+    terminal.show_sweep(sweep.document(result), terminal.console())
+    print(f"written to {folder}: sweep.csv, report.md, report.html")
+    passed = all(cell.run.succeeded for cell in result.cells)
+    return _status(passed and not result.missing)
+
+
+@commands.command("recommend")
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.option("--batch", type=int, help="Sequences in a batch.")
+@click.option("--seq-len", type=int, help="Time steps T.")
+@click.option("--hidden", type=int, help="Hidden size H.")
+@click.option("--layers", type=int, help="LSTM layers L.")
+@click.option("--dtype", help="Precision; must have been measured.")
+@click.option("--device", help="Device; must have been measured.")
+@click.option("--threads", type=int, help="Threads; must have been measured.")
+@click.option(
+    "--workload",
+    type=click.Choice(["train", "forward", "generate"]),
+    default="train",
+    show_default=True,
+    help="What is to be fast.",
+)
+def recommend_command(folder: Path, workload: str, **shape: Any) -> int:
+    """Say which contender is fastest at the cells of a sweep nearest to a shape.
+
+    Status 1 if that cannot be known.
+    """
+    from lstmbench import api
+    from lstmbench.report import sweep
+
+    found = api.recommend(folder, workload, **_given(shape))
+    for line in sweep.recommendation(found):
+        print(line)
+    return _status(bool(found.contenders))
 
 
 @commands.group("plugin")

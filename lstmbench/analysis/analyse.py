@@ -72,8 +72,7 @@ def analyse(run: Run, known: dict[str, KnownFailures] | None = None) -> RunResul
     contenders = run.header.contenders
     peaks = roofline.best(records.all(MachinePeaks))
     results = [
-        _contender_result(run.header.settings, one, records, peaks, known or {})
-        for one in contenders
+        _contender_result(run.header, one, records, peaks, known or {}) for one in contenders
     ]
     baseline = _baseline(run.header.settings, results)
     if baseline:
@@ -141,7 +140,7 @@ def _blocks(blocks: list[Block]) -> dict[str, Blocks]:
 
 
 def _contender_result(
-    settings: Settings,
+    header: Header,
     contender: Contender,
     records: _Records,
     peaks: dict[str, Peaks],
@@ -157,12 +156,12 @@ def _contender_result(
         blocks=blocks,
     )
     _add_precision(result)
-    _add_startup(result, records.of(contender, Startup))
+    _add_startup(result, records.of(contender, Startup), bool(header.cell))
     _add_speed(result, blocks)
     dispatches = [probe.dispatch_seconds for probe in records.of(contender, MachinePeaks)]
     result.dispatch_seconds = min((d for d in dispatches if d is not None), default=None)
     if contender.device in peaks:
-        _add_roofline(result, settings, peaks[contender.device])
+        _add_roofline(result, header.settings, peaks[contender.device])
     _add_training(result, records.of(contender, Epoch), records.of(contender, Trained))
     evidence: list[Evidence] = [
         *failures,
@@ -212,15 +211,16 @@ def _add_precision(result: ContenderResult) -> None:
                 result.forward_error = found.error * found.tolerance
 
 
-def _add_startup(result: ContenderResult, startups: list[Startup]) -> None:
-    """The first start is the one that compiled with nothing cached."""
+def _add_startup(result: ContenderResult, startups: list[Startup], cell: bool) -> None:
+    """The first start is the one that compiled with nothing cached; not so in a sweep's cells."""
     if startups:
         first, last = startups[0], startups[-1]
         result.description = first.description
-        result.import_seconds = first.import_seconds
-        result.build_seconds = first.build_seconds
-        result.compile_seconds = first.compile_seconds
-        result.first_step_seconds = first.first_step_seconds
+        if not cell:
+            result.import_seconds = first.import_seconds
+            result.build_seconds = first.build_seconds
+            result.compile_seconds = first.compile_seconds
+            result.first_step_seconds = first.first_step_seconds
         ticks = [one.clock_seconds for one in startups if one.clock_seconds is not None]
         result.clock_seconds = max(ticks, default=None)
         result.peak_bytes = last.peak_bytes
@@ -264,7 +264,7 @@ def _compare(result: ContenderResult, baseline: ContenderResult) -> None:
         if ratio:
             result.speed_ratio[name] = ratio.estimate
             result.launch_ratios[name] = ratio.launches
-    if MAIN.name in result.speed_ratio:
+    if MAIN.name in result.speed_ratio and result.import_seconds is not None:
         extra = result.startup_seconds - baseline.startup_seconds
         gain = baseline.main_seconds - result.main_seconds
         if extra <= 0 <= gain:

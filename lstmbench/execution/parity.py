@@ -19,16 +19,18 @@ Expectations = dict[str, dict[str, parity.Expected]]
 """What is expected, by case and rung."""
 
 
-def expectations(factory: WorkerFactory, settings: Settings) -> Expectations:
+def expectations(factory: WorkerFactory, settings: Settings, own: bool = False) -> Expectations:
     """Return what every contender must show, at every case and on every rung.
 
-    Two oracles share the cases, as the run's own take about as long as all others. Raises
-    UsageError if an oracle computes wrongly on this machine.
+    With `own`, only at the run's own cases. Two oracles share the cases, as the run's own take
+    about as long as all others. Raises UsageError if an oracle computes wrongly on this machine.
     """
-    fixed, own = factory.side_by_side(
+    if own:
+        return _of_run(factory, settings)
+    fixed, runs_own = factory.side_by_side(
         [partial(_of_fixed_cases, factory, settings), partial(_of_run, factory, settings)], most=2
     )
-    return fixed | own
+    return fixed | runs_own
 
 
 def _of_fixed_cases(factory: WorkerFactory, settings: Settings) -> Expectations:

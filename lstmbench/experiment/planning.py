@@ -15,8 +15,8 @@ from lstmbench.protocol.settings import Settings
 from lstmbench.records import folder as folders
 
 
-def plan(settings: Settings, registry: Registry) -> folders.Header:
-    """Return which contenders there will be, and on what machine.
+def plan(settings: Settings, registry: Registry, cell: str = "") -> folders.Header:
+    """Return which contenders there will be, and on what machine; `cell` is that of a sweep.
 
     Raises UsageError if the settings cannot be met.
     """
@@ -44,6 +44,7 @@ def plan(settings: Settings, registry: Registry) -> folders.Header:
         contenders=contenders,
         skipped=skipped,
         environment=environment.describe([*core, *modules]),
+        cell=cell,
         workloads={name: workload.version for name, workload in WORKLOADS.items()},
     )
 

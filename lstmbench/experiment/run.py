@@ -1,7 +1,7 @@
 """The run itself: parity, then interleaved timing, then training, recorded as they are made."""
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TypeVar
@@ -26,6 +26,7 @@ from lstmbench.protocol.observations import (
     Phase,
     Record,
     Retried,
+    RungResult,
     Startup,
     Stopped,
     Trained,
@@ -39,6 +40,8 @@ COLD = 0
 
 RETRYABLE: tuple[FailureKind, ...] = ("aborted", "hung", "out of memory")
 """The ends of a process that may have been brought about from outside."""
+
+Climbed = Mapping[Contender, Sequence[RungResult]]
 
 Kind = TypeVar("Kind")
 
@@ -54,18 +57,20 @@ def resume(
     factory: WorkerFactory | None = None,
     retry_failed: bool = False,
     listener: Listener = deaf,
+    climbed: Climbed | None = None,
 ) -> None:
     """Do what is missing in a run's folder, recording as it goes; `report` hears of progress.
 
     With `retry_failed`, contenders whose process was killed, died or hung are tried again. With a
     `factory`, workers share the compiled code of others that it has started. The
-    `listener` hears of each record once it is on disk.
+    `listener` hears of each record once it is on disk. What contenders have `climbed` before, of
+    the cases that do not depend on the run, they need not climb again.
     """
     writer = folders.Writer(folder)
     try:
         found = folders.read(folder)
         with nullcontext(factory) if factory else WorkerFactory(registry) as workers:
-            runner = Runner(found, workers, writer, report, listener)
+            runner = Runner(found, workers, writer, report, listener, climbed)
             if retry_failed:
                 runner.retry_failed()
             runner.parity()
@@ -85,10 +90,11 @@ class Runner:
         writer: folders.Writer,
         report: Report,
         listener: Listener = deaf,
+        climbed: Climbed | None = None,
     ) -> None:
         self.contenders, self.settings = found.header.contenders, found.header.settings
         self.factory, self.writer, self.report = factory, writer, report
-        self.listener = listener
+        self.listener, self.climbed = listener, climbed or {}
         self.last_launch = max((one.launch for one in _startups(found.records)), default=COLD)
         self._settle(found.records)
 
@@ -161,13 +167,19 @@ class Runner:
         progress = Progress("parity", len(contenders) + 1, self.report)
         if not self.of(Ceiling):
             self._survey()
-        expected = parity.expectations(self.factory, self.settings)
+        before = {one: self.climbed.get(one, []) for one in contenders}
+        own = bool(contenders) and all(before.values())
+        expected = parity.expectations(self.factory, self.settings, own)
         progress.advance()
         first_calls = Prepare(launch=COLD, workloads=list(WORKLOADS))
         for one in contenders:
+            for known in before[one]:
+                self.record(known)
+            done = {known.case for known in before[one]}
+            missing = {case: rungs for case, rungs in expected.items() if case not in done}
             with self.part(one, "parity"), self.factory.open(one, self.settings) as worker:
                 self.record(worker.ask(first_calls, Startup))
-                for result in parity.climb(worker, one, expected):
+                for result in parity.climb(worker, one, missing):
                     self.record(result)
             progress.advance()
 
@@ -214,10 +226,12 @@ class Runner:
         missing = self.missing("training")
         if not missing:
             return
-        trainable = [one for one in missing if one in self.passed() and self._trains(one)]
+        passed = self.passed() if self.settings.epochs else []
+        trainable = [one for one in missing if one in passed and self._trains(one)]
         if trainable:
             self._train_oracle(trainable)
-        progress = Progress("training", len(missing) * self.settings.epochs, self.report)
+        steps = len(missing) * self.settings.epochs
+        progress = Progress("training", steps, self.report if steps else silent)
         for one in missing:
             with self.part(one, "training"):
                 if one in trainable:

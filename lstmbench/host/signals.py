@@ -4,7 +4,6 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from types import FrameType
 
 NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
@@ -14,12 +13,12 @@ _holders = 0
 
 
 class Interrupted(BaseException):
-    """This process was told to end, by a signal; `folder` is that of the run that was going on."""
+    """This process was told to end, by a signal; `go_on` is the command that does the rest."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
         self.number = number
-        self.folder: Path | None = None
+        self.go_on = ""
 
 
 def raise_interrupted() -> None:

@@ -45,7 +45,9 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     seq_len: Annotated[int, Meta(ge=1, le=10000, description="Time steps T.")] = 10
     hidden: Annotated[int, Meta(ge=1, le=8192, description="Hidden size H.")] = 128
     layers: Annotated[int, Meta(ge=1, le=64, description="LSTM layers L.")] = 2
-    epochs: Annotated[int, Meta(ge=1, le=100_000, description="Training epochs.")] = 50
+    epochs: Annotated[
+        int, Meta(ge=0, le=100_000, description="Training epochs; 0: nothing is trained.")
+    ] = 50
     batches_per_epoch: Annotated[
         int, Meta(ge=1, le=100_000, description="Fresh batches in an epoch.")
     ] = 25
@@ -190,13 +192,18 @@ def read_config(path: Path) -> dict[str, Any]:
 
     Raises UsageError with the line or key.
     """
+    values = read_toml(path)
+    from_mapping(values, str(path))
+    return values
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Return what is in a TOML file; raises UsageError with the line."""
     try:
-        values = tomllib.loads(files.read(path, LARGEST_CONFIG).decode("utf-8"))
+        return tomllib.loads(files.read(path, LARGEST_CONFIG).decode("utf-8"))
     except OSError as error:
         raise UsageError(f"config file {str(path)!r} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:
         raise UsageError(f"config file {str(path)!r} is not UTF-8: {error}") from None
     except (ValueError, RecursionError) as error:  # also for a number of thousands of digits
         raise UsageError(f"config file {str(path)!r} is not TOML: {headline(error)}") from None
-    from_mapping(values, str(path))
-    return values

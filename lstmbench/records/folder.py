@@ -43,6 +43,8 @@ class Header(Struct, frozen=True, kw_only=True):
     """Why each backend or plugin that was asked for by "all" is left out."""
     environment: Environment
     """The machine and its software."""
+    cell: str = ""
+    """The name of the cell of a sweep that this run is; code that was compiled is then shared."""
     workloads: dict[str, int] = {}
     """The version of each workload that is timed; 1 where it is not told."""
 
@@ -185,6 +187,11 @@ def _record(decode: Callable[[bytes], Record], line: bytes, path: Path, number: 
     if isinstance(record, RungResult) and record.rung not in ORDER:
         raise UsageError(f"{path}:{number} is of an unknown rung {record.rung!r}")
     return record
+
+
+def header(folder: Path) -> Header:
+    """Return a run's header alone; raises UsageError as `read` does."""
+    return _read_header(folder)[0]
 
 
 def _read_header(folder: Path) -> tuple[Header, int]:

@@ -193,7 +193,7 @@ def _parity_cell(one: ContenderResult, run: RunResult) -> str:
 
 
 def _repaid_cell(one: ContenderResult, run: RunResult) -> str:
-    if MAIN.name not in one.speed_ratio:
+    if MAIN.name not in one.speed_ratio or one.import_seconds is None:
         return NOTHING
     steps = one.steps_to_repay_startup
     return "never" if steps is None else f"{steps:,.0f}"

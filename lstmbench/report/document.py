@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from lstmbench.analysis.results import RunResult
-from lstmbench.report.columns import TABLES, Column
+from lstmbench.report.columns import NOTHING, TABLES, Column
 from lstmbench.report.facts import facts
 from lstmbench.report.findings import sentences
 from lstmbench.report.notes import notes
@@ -38,10 +38,17 @@ def document(run: RunResult) -> Document:
         title=title(run),
         findings=sentences(run),
         facts=facts(run),
-        tables=[table(title, columns, run) for title, columns in TABLES.items()],
+        tables=_tables(run),
         warnings=warnings(run),
         notes=notes(run),
     )
+
+
+def _tables(run: RunResult) -> list[Table]:
+    """Return the tables; but for the first, those that say nothing of anybody are left out."""
+    first, *others = (table(title, columns, run) for title, columns in TABLES.items())
+    told = [one for one in others if any(cell != NOTHING for row in one.rows for cell in row[1:])]
+    return [first, *told]
 
 
 def title(run: RunResult) -> str:

@@ -23,7 +23,9 @@ def facts(run: RunResult) -> list[tuple[str, str]]:
         ),
         (
             "training",
-            f"{s.epochs} epochs of {s.batches_per_epoch} batches, learning rate "
+            "not trained"
+            if not s.epochs
+            else f"{s.epochs} epochs of {s.batches_per_epoch} batches, learning rate "
             f"{s.learning_rate:g}, teacher forcing {s.teacher_forcing:g}, clip {s.clip:g}, "
             f"seed {s.seed}",
         ),

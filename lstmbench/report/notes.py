@@ -69,12 +69,17 @@ def _ceiling_notes(run: RunResult) -> list[str]:
         return []
     c = run.ceiling
     accuracies = ", ".join(f"{k}: {100 * v:.1f} %" for k, v in c.ngram_accuracy.items())
+    ngrams = (
+        f"counted on the same training data: {accuracies}. An accuracy near these shows no use of "
+        "a longer context."
+        if accuracies
+        else "not measured, as nothing was trained."
+    )
     return [
         f"Ceiling of task {c.task}: Bayes accuracy {100 * c.bayes_accuracy:.2f} % expected, "
         f"{100 * c.test_bayes_accuracy:.2f} % on these test tokens (÷ Bayes is by the latter); "
         f"entropy floor {c.entropy_floor_nats:.5f} nats, {c.test_cross_entropy_nats:.5f} here.",
-        f"n-gram accuracy, guessing from the last k digits alone, counted on the same training "
-        f"data: {accuracies}. An accuracy near these shows no use of a longer context.",
+        f"n-gram accuracy, guessing from the last k digits alone: {ngrams}",
     ]
 
 

@@ -16,7 +16,7 @@ from lstmbench.report.text import clean
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lstmbench.report import comparison, document
+    from lstmbench.report import comparison, document, sweep
     from lstmbench.report.summary import Summary
 
 PIPED_WIDTH = 200
@@ -117,6 +117,24 @@ def show_comparison(found: comparison.Document, out: Console) -> None:
     for warning in found.warnings:
         out.print(shown("! " + warning, "yellow"))
     _show_table(found.table, out)
+    for note in found.notes:
+        out.print(shown(note, "dim"))
+
+
+def show_sweep(found: sweep.Document, out: Console) -> None:
+    """Print the answer of a sweep; the best of a row is bold, and has a star."""
+    out.print(shown(found.title, "dim"))
+    out.print(shown(" ".join(found.findings), "bold"))
+    for warning in found.warnings:
+        out.print(shown("! " + warning, "yellow"))
+    for line in found.crossovers:
+        out.print(shown(line))
+    for table in found.tables:
+        rows = [
+            [shown(f"{one.text} *", "bold") if one.best else shown(one.text) for one in row]
+            for row in table.rows
+        ]
+        show_grid(table.title, table.columns, rows, out)
     for note in found.notes:
         out.print(shown(note, "dim"))
 

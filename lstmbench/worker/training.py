@@ -267,7 +267,8 @@ def _generated(backend: Backend, task: Task, seed: int) -> tuple[np.ndarray, np.
 def survey(task: Task, name: str, settings: Settings) -> Ceiling:
     """Return what can be reached on the test split, exactly and by guessing from few digits.
 
-    Neither all of the training data nor all probabilities are in memory at a time.
+    Neither all of the training data nor all probabilities are in memory at a time. Without
+    training there are no digits to guess from.
     """
     ngrams, means = metrics.Ngrams(), Means()
     for epoch in range(settings.epochs):
@@ -279,13 +280,14 @@ def survey(task: Task, name: str, settings: Settings) -> Ceiling:
         process = np.log(truth.probabilities)
         means.add("bayes", metrics.hits(process.argmax(-1), truth).mean(), len(part))
         means.add("process", metrics.cross_entropy(process, truth), len(part))
-        for order, guesses in ngrams.guesses(part).items():
+        for order, guesses in ngrams.guesses(part).items() if settings.epochs else ():
             means.add(str(order), metrics.hits(guesses, truth).mean(), len(part))
+    orders = metrics.NGRAM_ORDERS if settings.epochs else ()
     return Ceiling(
         task=name,
         bayes_accuracy=task.bayes_accuracy,
         entropy_floor_nats=task.entropy_floor,
         test_bayes_accuracy=means["bayes"],
         test_cross_entropy_nats=means["process"],
-        ngram_accuracy={str(order): means[str(order)] for order in metrics.NGRAM_ORDERS},
+        ngram_accuracy={str(order): means[str(order)] for order in orders},
     )
