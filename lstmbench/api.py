@@ -26,6 +26,7 @@ from lstmbench.experiment import run as runs
 from lstmbench.experiment import selftest as selftests
 from lstmbench.experiment import sweep as sweeping
 from lstmbench.experiment.check import CheckResult, check
+from lstmbench.experiment.executors import slurm
 from lstmbench.experiment.sweep import CellDone, CellFailed
 from lstmbench.host import environment
 from lstmbench.host.signals import Interrupted
@@ -72,6 +73,7 @@ __all__ = [
     "run",
     "selftest",
     "site",
+    "submit",
     "sweep",
     "sweep_cell",
     "write_tensorboard",
@@ -314,6 +316,7 @@ def plan_sweep(
         design or told.design,
         told.also,
         told.skip,
+        told.executor,
     )
 
 
@@ -368,6 +371,23 @@ def sweep_cell(
         error.go_on = f"lstmbench sweep {folder} --cell {key}"
         raise
     return _write_reports(place, page=False)
+
+
+def submit(folder: str | Path) -> tuple[str, int]:
+    """Submit the cells of a sweep that are neither done nor submitted, and return at once.
+
+    Returns the number of the job and how many cells it has. Raises UsageError if the sweep has no
+    executor, or there is nothing to submit.
+    """
+    path, plan = Path(folder), sweeps.read(Path(folder)).plan
+    if plan.executor is None:
+        raise UsageError(f"{path / sweeps.SWEEP}: no [sweep.executor] was given in --config")
+    numbers = [n for n, cell in enumerate(plan.cells, 1) if sweeps.state(path, cell) != "done"]
+    waiting = slurm.waiting(path, numbers)
+    left = [number for number in numbers if number not in waiting]
+    if not left:
+        raise UsageError(f"{str(folder)!r}: every cell is done or submitted")
+    return slurm.submit(path, plan.executor, left), len(left)
 
 
 def open_sweep(folder: str | Path) -> SweepResult:

@@ -494,6 +494,7 @@ def site_command(places: tuple[Path, ...], output: Path) -> int:
 )
 @click.option("--list", "listing", is_flag=True, help="Show the cells, and run nothing.")
 @click.option("--cell", help="Run one cell: its number, as --list shows it, or its name.")
+@click.option("--submit", is_flag=True, help="Hand the cells over to Slurm, and return at once.")
 @click.option("--collect", is_flag=True, help="Write sweep.csv and the report; run nothing.")
 def sweep_command(
     folder: Path | None,
@@ -503,6 +504,7 @@ def sweep_command(
     output: Path | None,
     listing: bool,
     cell: str | None,
+    submit: bool,
     collect: bool,
     **given: Any,
 ) -> int:
@@ -514,8 +516,8 @@ def sweep_command(
     from lstmbench.records import sweeps
 
     settings = _given(given)
-    if sum((listing, collect, cell is not None)) > 1:
-        raise UsageError("--list, --cell and --collect exclude each other")
+    if sum((listing, collect, submit, cell is not None)) > 1:
+        raise UsageError("--list, --cell, --submit and --collect exclude each other")
     if folder:
         if axes or grid or config or output or settings:
             raise UsageError("sweep DIR takes all settings from the folder; give no others with it")
@@ -530,6 +532,10 @@ def sweep_command(
     if collect and folder:
         return _show_sweep(api.collect(folder), folder)
     place = api.begin_sweep(plan, folder or output or _new_folder("sweep"))
+    if submit:
+        job, count = api.submit(place)
+        print(f"{count} cells submitted as job {job}; lstmbench sweep {place} --list shows them")
+        return 0
     with _progress() as (progress, say):
         if cell:
             found = api.sweep_cell(place, cell, progress=progress)
@@ -565,12 +571,18 @@ def _new_folder(what: str) -> Path:
 def _list_cells(plan: "Plan", folder: Path | None) -> int:
     """Print the cells: number, name, how far each has come, and about how long it takes."""
     from lstmbench.experiment import sweep
+    from lstmbench.experiment.executors import slurm
     from lstmbench.plugins import registry as plugins
     from lstmbench.protocol.sweep import Cell
     from lstmbench.records import sweeps
 
     known = folder if folder and (folder / sweeps.SWEEP).is_file() else None
-    count = len(list(plugins.discover().backends)) if "all" in plan.settings(plan.cells[0]).backend else 0
+    tasks = slurm.states(known) if known and plan.executor else {}
+    count = (
+        len(list(plugins.discover().backends))
+        if "all" in plan.settings(plan.cells[0]).backend
+        else 0
+    )
 
     def told(cell: Cell) -> tuple[str, float]:
         contenders = count or len(plan.settings(cell).backend)
@@ -581,7 +593,9 @@ def _list_cells(plan: "Plan", folder: Path | None) -> int:
     for number, cell in enumerate(plan.cells, start=1):
         state, seconds = told(cell)
         left += seconds if state != "done" else 0.0
-        print(f"{number:>4}  {state:<8} about {seconds:>4.0f} s  {cell.name}")
+        task = tasks.get(number) if state != "done" else None
+        words = f"  {task.state.lower()}: {task.reason}".rstrip(": ") if task else ""
+        print(clean(f"{number:>4}  {state:<8} about {seconds:>4.0f} s  {cell.name}{words}"))
     print(f"{len(plan.cells)} cells, about {left / 60:.0f} min left, one after the other")
     return 0
 

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 REFERENCE = Path(__file__).parents[1] / "results" / "reference" / "cpu-2-cores"
 SCHEMA_1 = Path(__file__).parent / "records" / "schema-1"
 SMALL = [

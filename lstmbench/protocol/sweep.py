@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from lstmbench.interface.errors import UsageError, message, shortened_value, unknown
 from lstmbench.protocol.settings import Settings, from_mapping, read_toml
+from lstmbench.protocol.slurm import Slurm
 
 Value = int | float | str
 Changes = dict[str, Value]
@@ -43,6 +44,8 @@ class Plan(Struct, frozen=True, kw_only=True):
     design: Design
     axes: dict[str, list[Value]]
     cells: list[Cell]
+    executor: Slurm | None = None
+    """How cells are run on other machines, if they are."""
 
     def settings(self, cell: Cell) -> Settings:
         """Return the settings of a cell, as checked as those of a run."""
@@ -70,8 +73,8 @@ class SweepConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     axes: dict[str, Any] = {}
     also: list[Changes] = []
     skip: list[Changes] = []
-    executor: dict[str, Any] = {}
-    """How cells are run on other machines; see `lstmbench.protocol.slurm`."""
+    executor: Slurm | None = None
+    """How cells are run on other machines, if they are."""
 
 
 def sweep_config(path: Path) -> tuple[dict[str, Any], SweepConfig]:
@@ -94,6 +97,7 @@ def plan(
     design: Design = "one-at-a-time",
     also: Sequence[Mapping[str, Any]] = (),
     skip: Sequence[Mapping[str, Any]] = (),
+    executor: Slurm | None = None,
 ) -> Plan:
     """Return the cells of a sweep.
 
@@ -109,6 +113,8 @@ def plan(
         More cells: settings that are changed together.
     skip
         Cells to leave out: those that have all of these values.
+    executor
+        How cells are run on other machines.
 
     Raises UsageError for what is no setting, has no values, or is out of bounds in any cell.
     """
@@ -130,7 +136,9 @@ def plan(
             raise UsageError(f"a sweep of over {MOST_CELLS:,} cells; take fewer values")
     if not cells:
         raise UsageError("a sweep without cells: give --axis NAME=VALUES, or skip fewer")
-    found = Plan(base=base, design=design, axes=spread, cells=list(cells.values()))
+    found = Plan(
+        base=base, design=design, axes=spread, cells=list(cells.values()), executor=executor
+    )
     for cell in found.cells:
         found.settings(cell)  # refuse what is out of bounds before anything is measured
     return found

@@ -4,10 +4,13 @@ import re
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from lstmbench.report.columns import SUMMARY
 from lstmbench.report.formats import FORMATS
 
-PAGE = (Path(__file__).parents[2] / "docs/reports.md").read_text()
+DOCS = Path(__file__).parents[2] / "docs"
+PAGE = (DOCS / "reports.md").read_text()
 
 
 def test_every_format_is_described() -> None:
@@ -21,8 +24,10 @@ def test_the_order_in_which_columns_are_dropped_is_complete() -> None:
     assert len(listed) == len(SUMMARY) - 1, "the first line has two: name, and whether it agrees"
 
 
-def test_the_workflow_is_one_that_github_takes(tmp_path: Path) -> None:
-    (workflow,) = re.findall(r"^```yaml\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+@pytest.mark.parametrize("page", ["reports.md", "sweeps.md"])
+def test_workflows_are_such_as_github_takes(page: str, tmp_path: Path) -> None:
+    text = (DOCS / page).read_text()
+    (workflow,) = re.findall(r"^```yaml\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
     (tmp_path / "benchmark.yml").write_text(workflow)
     command = ["check-jsonschema", "--builtin-schema", "vendor.github-workflows"]
     done = subprocess.run(

@@ -1,0 +1,1 @@
+"""Where the cells of a sweep are run other than one after the other here."""
