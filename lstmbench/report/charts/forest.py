@@ -123,11 +123,10 @@ def forest(
     entries: Sequence[Entry],
     cast: Cast,
     reference: float | None = None,
-    launches: str = "launch",
 ) -> Chart:
     """Return a forest plot of positive values on a logarithmic axis.
 
-    `reference` is where a line is drawn, as 1 of ratios; `launches` says what a small mark is.
+    `reference` is where a line is drawn, as 1 of ratios.
     """
     crowded = sum(len(one.launches) for one in entries) > MOST_MARKS
     low, high = _domain(entries, reference)
@@ -168,7 +167,7 @@ def forest(
     if reference is not None:
         line = alt.Chart(data([{"value": reference}])).mark_rule(strokeDash=[4, 3])
         layers.insert(0, line.encode(x))
-    what = f"ends of the {launches}es' range (too many to draw)" if crowded else f"one {launches}"
+    what = "ends of the launches' range (too many to draw)" if crowded else "one launch"
     return Chart(
         name=name,
         title=title,
@@ -176,7 +175,7 @@ def forest(
         + (" A band across the dashed line: no difference seen." if reference else ""),
         alternative=f"{title}. " + "; ".join(one.text for one in entries) + ".",
         picture=draw(*layers, height=ROW_HEIGHT * len(entries) + AXIS_HEIGHT),
-        numbers=_numbers(entries, cast, f"{launches}es"),
+        numbers=_numbers(entries, cast),
     )
 
 
@@ -200,7 +199,7 @@ def _domain(entries: Sequence[Entry], reference: float | None) -> tuple[float, f
     return low / margin, high * margin
 
 
-def _numbers(entries: Sequence[Entry], cast: Cast, launches: str) -> Numbers:
+def _numbers(entries: Sequence[Entry], cast: Cast) -> Numbers:
     rows = [
         Row(
             (
@@ -212,4 +211,4 @@ def _numbers(entries: Sequence[Entry], cast: Cast, launches: str) -> Numbers:
         )
         for one in entries
     ]
-    return Numbers(("contender", "mean [low, high]", launches), rows)
+    return Numbers(("contender", "mean [low, high]", "launches"), rows)

@@ -6,6 +6,7 @@ import altair as alt
 
 from lstmbench.analysis.history import History, Step
 from lstmbench.interface.workloads import WORKLOADS, Workload
+from lstmbench.report.charts import theme
 from lstmbench.report.charts.chart import MOST_MARKS, Cast, Chart, Numbers, Row, data, draw, of
 from lstmbench.report.charts.ticks import log_ticks
 from lstmbench.report.columns import interval
@@ -109,7 +110,7 @@ def _picture(values: list[dict[str, Any]], labels: dict[int, str], cast: Cast) -
             x, y, cast.colour(), cast.shape(), description=cast.tag()
         ),
         changed.mark_point(size=RING, shape="circle", strokeWidth=2).encode(
-            x, y, color=alt.value("#1b1b1b"), description=cast.tag()
+            x, y, color=alt.value(theme.INK), description=cast.tag()
         ),
     )
     return draw(*layers, height=240)

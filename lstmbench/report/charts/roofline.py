@@ -8,6 +8,7 @@ from lstmbench.analysis.results import ContenderResult, RunResult
 from lstmbench.analysis.roofline import Peaks
 from lstmbench.interface.operations import Work
 from lstmbench.interface.workloads import WORKLOADS, Workload
+from lstmbench.report.charts import theme
 from lstmbench.report.charts.chart import Cast, Chart, Numbers, Row, data, draw, name_of
 from lstmbench.report.columns import interval, three_digits
 from lstmbench.statistics import Estimate
@@ -80,7 +81,7 @@ def _chart(run: RunResult, device: str, flops: float, width: float, cast: Cast) 
         for title, intensity in intensities.items()
     ]
     layers = (
-        alt.Chart(data(line)).mark_line(strokeWidth=2).encode(x, y, color=alt.value("#1b1b1b")),
+        alt.Chart(data(line)).mark_line(strokeWidth=2).encode(x, y, color=alt.value(theme.INK)),
         alt.Chart(data(places)).mark_rule(strokeDash=[2, 3], opacity=0.5).encode(x),
         alt.Chart(data(places))
         .mark_text(angle=270, align="right", dy=-5)
