@@ -17,6 +17,16 @@ from lstmbench.parity.rounding import rounded
 from lstmbench.parity.values import Arrays
 
 
+def _quiet() -> np.errstate:
+    """Return a context in which arithmetic gives no warnings that say nothing of its results.
+
+    In sigmoids exp(-z) may be infinite. Products of small matrices by wide vector instructions take
+    in what lies beside them in memory, and may so raise the flag of an invalid operation whose
+    result is thrown away. What is not finite is found where results are compared.
+    """
+    return np.errstate(over="ignore", invalid="ignore")
+
+
 def log_softmax(logits: np.ndarray, a: Activations) -> np.ndarray:
     """Return the logarithm of the probabilities that logits (..., V) stand for."""
     shifted = logits - logits.max(-1, keepdims=True)
@@ -113,7 +123,7 @@ class Oracle(Backend):
         h, c = ([*part] for part in (self._zero_state(len(digits)) if state is None else state))
         steps: list[list[Step]] = [[] for _ in layers]
         logits: list[np.ndarray] = []
-        with np.errstate(over="ignore"):  # in sigmoids, whose exp(-z) may be infinite
+        with _quiet():
             for t in range(digits.shape[1]):
                 x = logits[-1].argmax(-1) if free_running and t else digits[:, t]
                 for n in layers:
@@ -161,9 +171,10 @@ class Oracle(Backend):
         d_logits = self._factor(d_logits)
         by_token = d_logits, self._factor(top_h)
         gradients["linear.weight"] = np.tensordot(*by_token, ((0, 1), (0, 1)))
-        from_above = d_logits.transpose(1, 0, 2) @ self.w["linear.weight"]
-        for n in reversed(range(self.model.layers)):
-            from_above = self._layer_backward(n, from_above, steps[n], gradients)
+        with _quiet():
+            from_above = d_logits.transpose(1, 0, 2) @ self.w["linear.weight"]
+            for n in reversed(range(self.model.layers)):
+                from_above = self._layer_backward(n, from_above, steps[n], gradients)
         return {name: gradients[name] for name in self.p}
 
     def _layer_backward(

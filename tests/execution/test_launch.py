@@ -26,7 +26,7 @@ from lstmbench.protocol.observations import (
 )
 from lstmbench.protocol.settings import Settings, from_mapping
 from lstmbench.records.folder import Header, Run
-from lstmbench.report import document
+from lstmbench.report.warnings import warnings
 
 A, B, C = (Contender(backend=name) for name in "abc")
 
@@ -181,9 +181,7 @@ def test_each_contender_sees_its_device_and_its_library_measures_it(
     found = analyse(Run(header, records))
     assert found["like:cuda:1"].roofline.keys() == {"forward"}
     assert not found["silent:cuda"].roofline, "no other device's rates are put in their place"
-    assert "the clocks of cuda:1 were held down by power cap" in " ".join(
-        document._disturbances(found)
-    )
+    assert "the clocks of cuda:1 were held down by power cap" in " ".join(warnings(found))
 
 
 def test_kept_workers_go_on_in_the_same_process_with_other_settings(registry: Registry) -> None:
