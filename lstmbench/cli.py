@@ -620,10 +620,11 @@ def _run_cells(
 
 
 def _show_sweep(result: "SweepResult", folder: Path) -> int:
-    from lstmbench.report import sweep, terminal
+    from lstmbench.report import extras, sweep, terminal
 
     terminal.show_sweep(sweep.document(result), terminal.console())
-    print(f"written to {folder}: sweep.csv, report.md, report.html")
+    page = "" if extras.missing("report") else ", report.html"
+    print(f"written to {folder}: sweep.csv, report.md{page}")
     passed = all(cell.run.succeeded for cell in result.cells)
     return _status(passed and not result.missing)
 

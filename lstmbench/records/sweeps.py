@@ -8,9 +8,9 @@ import msgspec
 from msgspec import Struct
 
 from lstmbench.host import files
-from lstmbench.interface.errors import UsageError, headline
+from lstmbench.interface.errors import UsageError, headline, shortened_value
 from lstmbench.protocol.observations import Finished, Record
-from lstmbench.protocol.sweep import Cell, Plan
+from lstmbench.protocol.sweep import Cell, Plan, name_of
 from lstmbench.records import folder as folders
 from lstmbench.records.folder import Header
 
@@ -63,6 +63,9 @@ def read(folder: Path) -> SweepFile:
         raise UsageError(f"{path} is no sweep: {headline(error)}") from None
     if found.schema != SCHEMA:
         raise UsageError(f"{path} has schema {found.schema}; this lstmbench reads {SCHEMA}")
+    for cell in found.plan.cells:
+        if cell.name != name_of(cell.changes):  # which is also that of a folder
+            raise UsageError(f"{path}: {shortened_value(cell.name)} is not the name of its cell")
     return found
 
 

@@ -136,6 +136,13 @@ def test_a_damaged_sweep_is_one_line(content: str, tmp_path: Path) -> None:
     assert "\n" not in str(error.value)
 
 
+def test_a_cells_name_leads_to_no_other_folder(swept: Path, tmp_path: Path) -> None:
+    text = (swept / "sweep.json").read_text().replace('"batch=8"', '"../batch=8"')
+    (tmp_path / "sweep.json").write_text(text)
+    with pytest.raises(UsageError, match="not the name of its cell"):
+        sweeps.read(tmp_path)
+
+
 def test_a_newer_sweep_is_refused(swept: Path, tmp_path: Path) -> None:
     told = json.loads((swept / "sweep.json").read_text())
     (tmp_path / "sweep.json").write_text(json.dumps({**told, "schema": 2}))
